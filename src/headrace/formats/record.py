@@ -1,0 +1,53 @@
+"""What a format reader yields: one record as it arrived, before the task looks at it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from headrace.params import Section
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One file that a source brought, verified against data/sources.lock."""
+
+    name: str
+    """Logical name, the same on every machine: the URL's file name or the path below the source's folder."""
+    path: Path
+    """Where its bytes are on this machine."""
+    source: str
+    """Name of the source in params.yaml."""
+    split: str = ""
+    """The split its records belong to when the source says so: 'train', 'validation', 'test' or ''."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawRecord:
+    """One record of a file."""
+
+    payload: Any
+    """bytes of an encoded image, uint8 array (H, W, C), text, or a mapping of columns: the format says which."""
+    label: str | None
+    """Class name as the format spells it; None when the record has none."""
+    split: str
+    source: str
+    origin: str
+    """File and position, such as 'train.zip:train/cat/0001.jpg' or 'digits.csv.gz:row 17'."""
+    content: bytes | None = None
+    """The bytes the record's id is the digest of, when they are not the payload's own."""
+    fault: str = ""
+    """Why the payload cannot be read; such a record is quarantined by `validate`, never dropped in silence."""
+
+
+class Format(Protocol):
+    """A module of this room: options and a reader."""
+
+    Options: type[Section]
+
+    def read(self, files: Sequence[SourceFile], options: Any) -> Iterator[RawRecord]:
+        """Yield the records of the files in a stable order.
+
+        Raises:
+            FormatError: the file as a whole cannot be read; names file, position and reason.
+        """

@@ -1,0 +1,44 @@
+"""Find tasks, networks, losses, transforms, sources and metrics by name.
+
+A bare name is a module of the room: network `mlp` is headrace/networks/mlp.py, so the folder is the table, and a stage can depend
+on the one file it uses. `module:attribute` is the user's own code, importable from the project's `src/` or an installed package.
+"""
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+from headrace.errors import ParamsError
+from headrace.params import did_you_mean
+
+
+def names(room: str) -> list[str]:
+    """The bare names a room offers, sorted."""
+    folder = Path(__file__).parent / room
+    return sorted(path.stem for path in folder.glob("*.py") if not path.stem.startswith("_"))
+
+
+def resolve(room: str, name: str, attribute: str, *, where: str) -> Any:
+    """The object a params value names: `attribute` of the room's module `name`, or what `module:attribute` says.
+
+    Args:
+        room: package below headrace, such as 'networks'.
+        name: bare name or `module:attribute`.
+        attribute: what to take from a module found by bare name.
+        where: the params key, for messages.
+
+    Raises:
+        ParamsError: nothing of that name, or the user's module does not import.
+    """
+    module_name, colon, own = name.partition(":")
+    if not colon:
+        if module_name not in names(room):
+            raise ParamsError(f"{where} is '{name}', which headrace/{room} does not have.{did_you_mean(name, names(room))}")
+        return getattr(importlib.import_module(f"headrace.{room}.{module_name}"), attribute)
+    try:
+        found: Any = importlib.import_module(module_name)
+        for part in own.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        raise ParamsError(f"{where} is '{name}', which cannot be imported: {error}. Is its folder in the project's src/?") from None
+    return found
