@@ -18,13 +18,13 @@ def names(room: str) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.py") if not path.stem.startswith("_"))
 
 
-def resolve(room: str, name: str, attribute: str, *, where: str) -> Any:
+def resolve(room: str, name: str, attribute: str | None, *, where: str) -> Any:
     """The object a params value names: `attribute` of the room's module `name`, or what `module:attribute` says.
 
     Args:
         room: package below headrace, such as 'networks'.
         name: bare name or `module:attribute`.
-        attribute: what to take from a module found by bare name.
+        attribute: what to take from a module found by bare name; None for the module itself (a task is one).
         where: the params key, for messages.
 
     Raises:
@@ -34,7 +34,8 @@ def resolve(room: str, name: str, attribute: str, *, where: str) -> Any:
     if not colon:
         if module_name not in names(room):
             raise ParamsError(f"{where} is '{name}', which headrace/{room} does not have.{did_you_mean(name, names(room))}")
-        return getattr(importlib.import_module(f"headrace.{room}.{module_name}"), attribute)
+        module = importlib.import_module(f"headrace.{room}.{module_name}")
+        return module if attribute is None else getattr(module, attribute)
     try:
         found: Any = importlib.import_module(module_name)
         for part in own.split("."):
