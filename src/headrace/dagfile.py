@@ -1,0 +1,115 @@
+"""dvc.yaml as text: its stanzas with `${section.key}` filled in from params.yaml, without importing DVC.
+
+For what needs one stage's own stanza cheaply (the stage runner, the lint). The graph itself, with foreach and matrix, is DVC's: flow/dag.py.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from headrace.errors import ConfigError
+from headrace.fingerprint import file_sha256, tree_sha256, value_sha256
+from headrace.params import read_yaml
+
+TEMPLATE = re.compile(r"\$\{\s*([A-Za-z0-9_.-]+)\s*\}")
+
+
+@dataclass(frozen=True)
+class Stanza:
+    """One stage of dvc.yaml, templates filled in."""
+
+    name: str
+    cmd: str
+    deps: tuple[str, ...]
+    params: tuple[str, ...]
+    """Keys of params.yaml."""
+    environment: tuple[str, ...]
+    """Keys of environment.json: the packages that can change the stage's outputs."""
+    outs: tuple[str, ...]
+    """outs, metrics and plots."""
+
+
+def read_stanzas(project: Path) -> dict[str, Stanza]:
+    """Every plain stage of the project's dvc.yaml; foreach and matrix stages are left out.
+
+    Raises:
+        ConfigError: a template names a key that params.yaml does not have.
+    """
+    declared = read_yaml(project / "dvc.yaml").get("stages") or {}
+    values = read_yaml(project / "params.yaml")
+    return {name: _stanza(name, body, values) for name, body in declared.items() if "cmd" in body}
+
+
+def fill(text: str, values: Mapping[str, Any]) -> str:
+    """Replace every `${a.b}` in `text`. Raises ConfigError when params.yaml has no such key."""
+
+    def value(match: re.Match[str]) -> str:
+        node: Any = values
+        for key in match.group(1).split("."):
+            if not isinstance(node, Mapping) or key not in node:
+                raise ConfigError(f"dvc.yaml uses ${{{match.group(1)}}}, and params.yaml has no such key. Add it, or mend dvc.yaml.")
+            node = node[key]
+        return str(node)
+
+    return TEMPLATE.sub(value, text)
+
+
+def _stanza(name: str, body: Mapping[str, Any], values: Mapping[str, Any]) -> Stanza:
+    def paths(key: str) -> list[str]:
+        return [fill(next(iter(item)) if isinstance(item, Mapping) else item, values) for item in body.get(key) or []]
+
+    params: list[str] = []
+    environment: list[str] = []
+    for item in body.get("params") or []:
+        if isinstance(item, Mapping):
+            for file, keys in item.items():
+                (environment if file == "environment.json" else params).extend(keys or [])
+        else:
+            params.append(item)
+    cmd = body["cmd"]
+    return Stanza(
+        name=name,
+        cmd=fill(cmd if isinstance(cmd, str) else " && ".join(cmd), values),
+        deps=tuple(paths("deps")),
+        params=tuple(params),
+        environment=tuple(environment),
+        outs=tuple(paths("outs") + paths("metrics") + paths("plots")),
+    )
+
+
+def stage_fingerprint(project: Path, stanza: Stanza, params: Any) -> str:
+    """Digest of everything a stage's result depends on: params, inputs, code, packages. Hex sha256.
+
+    Inputs that another stage makes count by their digest in dvc.lock, other files by their contents.
+    """
+    made = _locked_outs(project)
+    inputs = {}
+    for dep in stanza.deps:
+        path = project / dep
+        if dep in made:
+            inputs[dep] = made[dep]
+        elif path.is_dir():
+            files = (file for file in path.rglob("*") if "__pycache__" not in file.parts)
+            inputs[dep] = tree_sha256(files, root=path)
+        elif path.exists():
+            inputs[dep] = file_sha256(path)
+    packages = json.loads((project / "environment.json").read_text(encoding="utf-8")) if stanza.environment else {}
+    return value_sha256(
+        {
+            "stage": stanza.name,
+            "params": params,
+            "inputs": inputs,
+            "environment": {name: packages.get(name) for name in stanza.environment},
+        }
+    )
+
+
+def _locked_outs(project: Path) -> dict[str, str]:
+    lock = project / "dvc.lock"
+    if not lock.exists():
+        return {}
+    stages = read_yaml(lock).get("stages") or {}
+    return {out["path"]: str(out.get("md5") or out.get("etag")) for entry in stages.values() for out in entry.get("outs") or []}

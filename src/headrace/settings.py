@@ -1,0 +1,225 @@
+"""Where things are and who may touch them: the one reader of environment variables. Nothing here enters a hash.
+
+Order: environment variables, then the project's `.env`, then the defaults below. Names: `HEADRACE_*`, and the standard names of the
+stack for its own endpoints (`MLFLOW_TRACKING_URI`, `PREFECT_API_URL`, `AWS_*`).
+"""
+
+import functools
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from headrace.errors import ConfigError
+
+PROJECT_FILES = ("dvc.yaml", "params.yaml")
+
+TELEMETRY_OFF = {
+    "DVC_NO_ANALYTICS": "1",
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_TELEMETRY_ENABLED": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "GX_ANALYTICS_ENABLED": "false",
+}
+"""Telemetry of all four tools; a user who wants one on sets its variable."""
+
+MLFLOW_DEFAULTS = {
+    # MLflow runs pickles when loading models unless told otherwise.
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    # Its own defaults (7 retries, 120 s) stall a run for minutes when the server is down.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+PREFECT_DEFAULTS = {
+    # The temporary server needs 16 s on first use here, more on a loaded machine; Prefect gives it 20.
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
+}
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_MAX_THREADS", "LOKY_MAX_CPU_COUNT")
+
+
+class Settings(BaseSettings):
+    """Everything about this machine and its services that Headrace may know."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="HEADRACE_", env_file=".env", extra="ignore", frozen=True, use_attribute_docstrings=True, populate_by_name=True
+    )
+
+    project: Path = Field(default_factory=Path.cwd, validation_alias=AliasChoices("HEADRACE_PROJECT", "project"))
+    """The project's folder: where dvc.yaml is."""
+    home: Path | None = None
+    """State shared by all checkouts of the project: DVC cache, MLflow store, downloads, scratch."""
+    threads: int | None = Field(default=None, ge=1)
+    """CPU threads of every stage; default: the cores this process may use. Other counts give other bits."""
+    device: Literal["cpu", "cuda", "mps"] = "cpu"
+    """Where `train` computes."""
+    mirror: str | None = None
+    """A folder or URL prefix tried first for downloads, as <data set>/<file name>; the sha256 stays the same."""
+    download_budget_s: float = Field(default=60.0, gt=0)
+    """Seconds a failing download is retried before the stage fails."""
+    tracking: bool = True
+    """Record runs in MLflow while training; no result depends on it."""
+    mlflow_tracking_uri: str | None = Field(default=None, validation_alias=AliasChoices("MLFLOW_TRACKING_URI", "mlflow_tracking_uri"))
+    """MLflow server or database URL; default: SQLite in `home`."""
+    mlflow_experiment: str | None = None
+    """MLflow experiment; default: the project's name."""
+    prefect_api_url: str | None = Field(default=None, validation_alias=AliasChoices("PREFECT_API_URL", "prefect_api_url"))
+    """Prefect server; default: Prefect's own temporary server."""
+    register_branches: str = "main,master"
+    """Git branches that may register models in a shared registry, separated by commas."""
+    max_stages: int = Field(default=2, ge=1)
+    """Stages of one run that may work at the same time."""
+
+    @field_validator("project", "home")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return value.expanduser().absolute() if value is not None else None
+
+    @functools.cached_property
+    def state_home(self) -> Path:
+        """`home`, or the default: a folder per project under the user's data folder, the same for every clone."""
+        if self.home is not None:
+            return self.home
+        base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+        return Path(base).expanduser().absolute() / "headrace" / project_name(self.project)
+
+    @property
+    def local(self) -> Path:
+        """State of this checkout only: locks, logs, evidence of failures."""
+        return self.project / ".headrace"
+
+    @property
+    def scratch(self) -> Path:
+        """Checkpoints and other work that survives a kill, one folder per fingerprint."""
+        return self.state_home / "scratch"
+
+    @property
+    def downloads(self) -> Path:
+        """Verified downloads by sha256."""
+        return self.state_home / "downloads"
+
+    @property
+    def tracking_uri(self) -> str:
+        """Where runs and models are recorded."""
+        return self.mlflow_tracking_uri or f"sqlite:///{self.state_home / 'mlflow.db'}"
+
+    @property
+    def artifact_root(self) -> Path:
+        """Artifacts of the default SQLite store; a server has its own."""
+        return self.state_home / "mlartifacts"
+
+    @property
+    def ledger(self) -> Path:
+        """Promotions and rollbacks, append-only."""
+        return self.state_home / "ledger.jsonl"
+
+    @property
+    def experiment(self) -> str:
+        """MLflow experiment of this project."""
+        return self.mlflow_experiment or project_name(self.project)
+
+    @property
+    def is_shared_registry(self) -> bool:
+        """Whether other people see the registry: then only named branches may register."""
+        return self.mlflow_tracking_uri is not None and not self.tracking_uri.startswith("sqlite:")
+
+    @property
+    def thread_count(self) -> int:
+        """CPU threads of every stage."""
+        if self.threads is not None:
+            return self.threads
+        # macOS has no affinity.
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def load_settings(project: Path | None = None) -> Settings:
+    """Read the settings of the project in `project` (default: the current folder or the nearest parent with a dvc.yaml).
+
+    Raises:
+        ConfigError: a variable has a wrong value.
+    """
+    try:
+        if project is None and "HEADRACE_PROJECT" in os.environ:
+            return Settings()
+        folder = find_project(project or Path.cwd())
+        return Settings(project=folder, _env_file=folder / ".env")  # type: ignore[call-arg]  # pydantic-settings' own argument
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        variable = name if name.isupper() else f"HEADRACE_{name.upper()}"
+        raise ConfigError(f"{variable} is {first['input']!r}: {first['msg']}. Change it in the environment or in .env.") from None
+
+
+def find_project(start: Path) -> Path:
+    """The nearest folder at or above `start` with dvc.yaml and params.yaml, else `start`."""
+    for folder in (start.absolute(), *start.absolute().parents):
+        if all((folder / name).exists() for name in PROJECT_FILES):
+            return folder
+    return start.absolute()
+
+
+@functools.cache
+def project_name(project: Path) -> str:
+    """A name that every clone of a project shares and no other project has: folder-independent, from the first commit.
+
+    Outside git, and before the first commit, the folder's own name.
+    """
+    name = "project"
+    pyproject = project / "pyproject.toml"
+    if pyproject.exists():
+        found = re.search(r'(?m)^name\s*=\s*"([A-Za-z0-9._-]+)"', pyproject.read_text(encoding="utf-8"))
+        name = found.group(1) if found else name
+    root = git(project, "rev-list", "--max-parents=0", "HEAD")
+    return f"{name}-{root.splitlines()[-1][:8]}" if root else f"{name}-{project.name}"
+
+
+def git(project: Path, *arguments: str) -> str:
+    """Output of a git command in the project, '' when it fails: no git, no commit, no repository."""
+    try:
+        done = subprocess.run(["git", *arguments], cwd=project, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def prepare_process(settings: Settings) -> None:
+    """Set the environment of this process and its children: telemetry off, safe model loading, the environment's own tools first.
+
+    Call before numpy or torch is imported: the thread count is fixed here, so that a stage computes the same alone or beside another.
+    """
+    for name, value in {**TELEMETRY_OFF, **MLFLOW_DEFAULTS, **PREFECT_DEFAULTS}.items():
+        os.environ.setdefault(name, value)
+    for name in THREAD_VARIABLES:
+        os.environ[name] = str(settings.thread_count)
+    os.environ.setdefault("PREFECT_HOME", str(settings.state_home / "prefect"))
+    os.environ.setdefault("MPLBACKEND", "Agg")
+    os.environ.setdefault("MPLCONFIGDIR", str(settings.state_home / "matplotlib"))
+    os.environ["PATH"] = os.pathsep.join([str(environment_bin()), os.environ.get("PATH", os.defpath)])
+
+
+def environment_bin() -> Path:
+    """Folder of this environment's `python`, `dvc`, `mlflow`."""
+    import sys
+
+    return Path(sys.prefix) / "bin"
+
+
+def child_environment(**extra: str) -> dict[str, str]:
+    """This process's environment with more variables, for a child."""
+    return {**os.environ, **extra}
+
+
+def variable(name: str) -> str:
+    """One variable that a parent process of ours set, '' if it did not."""
+    return os.environ.get(name, "")
