@@ -1,0 +1,126 @@
+"""environment.json: the version of every package in requirements.lock, so that DVC can make each stage depend on those it imports.
+
+DVC reads a dotted name in a params file as nested keys, so names are in normal form (`ruamel-yaml`), which has no dots.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from headrace import plugins
+from headrace.errors import ConfigError, EnvironmentMismatch
+from headrace.storage.local import write_json
+
+NAME = "environment.json"
+LOCK = "requirements.lock"
+
+RESULT_REVISIONS: dict[str, int] = {}
+"""Stages of this package whose results changed since revision 1. In a user's project `headrace` is a package like any other, but
+an upgrade reruns only the stages whose revision rose; raise it here when a golden result changes."""
+
+_PIN = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(\[[^\]]*\])?\s*(==\s*(?P<version>[^\s;\\,]+)|@\s*\S+)")
+
+
+def normalise(name: str) -> str:
+    """A distribution's name in normal form (PEP 503): lower case, dashes."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def revisions() -> dict[str, int]:
+    """The result revision of every stage of this package."""
+    return {stage: RESULT_REVISIONS.get(stage, 1) for stage in plugins.names("stages")}
+
+
+def generate(lock: Path) -> dict[str, Any]:
+    """What environment.json holds for a lock file in pip's format.
+
+    A package pinned to two versions by markers has both, joined by '|', so that the value is the same on every platform. A lock
+    that holds headrace itself (a user's project) gets the result revision of each stage in place of its version.
+
+    Raises:
+        ConfigError: the lock is missing or a line pins nothing.
+    """
+    try:
+        lines = lock.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise ConfigError(f"{lock} does not exist. Write it with `make lock` (or `uv pip compile --universal`).") from None
+    pins: dict[str, list[str]] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip() or line[0] in "# \t-":  # comments, hashes and pip options
+            continue
+        pin = _PIN.match(line)
+        name = normalise(pin["name"]) if pin else ""
+        if pin is None or (pin["version"] is None and name != "headrace"):
+            raise ConfigError(f"{lock}:{number}: '{line[:80]}' is no exact pin (name==version). Write the lock with `make lock`.")
+        known = pins.setdefault(name, [])
+        if pin["version"] and public(pin["version"]) not in known:
+            known.append(public(pin["version"]))
+    return {name: revisions() if name == "headrace" else "|".join(pins[name]) for name in sorted(pins)}
+
+
+def public(number: str) -> str:
+    """A version without its local part: the CPU build 2.13.0+cpu is 2.13.0."""
+    return number.split("+", maxsplit=1)[0]
+
+
+def write(project: Path) -> dict[str, Any]:
+    """Write environment.json from the project's requirements.lock and return it."""
+    environment = generate(project / LOCK)
+    write_json(project / NAME, environment)
+    return environment
+
+
+def read(project: Path) -> dict[str, Any]:
+    """The project's environment.json.
+
+    Raises:
+        ConfigError: it is missing or is not a JSON mapping.
+    """
+    path = project / NAME
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path} does not exist. `headrace lint --fix` writes it from {LOCK}.") from None
+    except ValueError as error:
+        raise ConfigError(f"{path} is not JSON ({error}). `headrace lint --fix` writes it anew from {LOCK}.") from None
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path} must hold a mapping of packages. `headrace lint --fix` writes it anew from {LOCK}.")
+    return found
+
+
+def check_installed(names: Iterable[str], environment: Mapping[str, Any]) -> None:
+    """Refuse to work with other packages than environment.json says: the result would be stored under the wrong key.
+
+    Args:
+        names: keys of environment.json that a stage lists, such as 'torch', or 'headrace.train' in a user's project.
+        environment: what environment.json holds.
+
+    Raises:
+        EnvironmentMismatch: names every package that differs, the version wanted and the one installed.
+    """
+    faults = [fault for name in names if (fault := _fault(name, environment))]
+    if faults:
+        raise EnvironmentMismatch(
+            f"the installed packages are not those of {NAME}: {'; '.join(faults)}. "
+            f"Install the locked environment (`make install`, or pip install -r {LOCK}), or update the lock (`make lock`)."
+        )
+
+
+def _fault(name: str, environment: Mapping[str, Any]) -> str:
+    package, _, stage = name.partition(".")
+    if package not in environment:
+        return f"{name} is not in {NAME}"
+    wanted = environment[package]
+    if package == "headrace":
+        found = revisions()
+        stages = [stage] if stage else sorted({*found, *wanted})
+        differing = [s for s in stages if found.get(s) != wanted.get(s)]
+        return f"headrace has other result revisions for {', '.join(differing)}: run `headrace lint --fix`" if differing else ""
+    try:
+        installed = public(version(package))
+    except PackageNotFoundError:
+        return f"{package} {wanted} is not installed"
+    return "" if installed in str(wanted).split("|") else f"{package} {installed} is installed, {wanted} is wanted"
