@@ -22,14 +22,16 @@ def without_hashes(lock: str, package: str) -> str:
 def main() -> None:
     """Resolve, leave torch's hashes out, and write both files."""
     lock = PROJECT / environment.LOCK
-    resolve = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--group", "dev", "--universal", "--generate-hashes"]
-    resolve += ["--fork-strategy", "fewest", "--no-annotate", "--no-header", "--quiet", "--output-file", str(lock), *sys.argv[1:]]
+    resolve = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--group", "dev", "--universal"]
+    resolve += ["--fork-strategy", "fewest", "--generate-hashes", "--no-annotate", "--no-header", "--quiet"]
+    resolve += ["--output-file", str(lock), *sys.argv[1:]]
     subprocess.run(resolve, cwd=PROJECT, check=True)
     # The CPU and the CUDA build of torch have one version and different bytes.
     write_text(lock, without_hashes(lock.read_text(encoding="utf-8"), "torch"))
     packages = environment.write(PROJECT)
     doubled = [name for name, pinned in packages.items() if "|" in str(pinned)]
-    print(f"{environment.LOCK} and {environment.NAME}: {len(packages)} packages" + f", in two versions: {', '.join(doubled)}" * bool(doubled))
+    note = f", in two versions: {', '.join(doubled)}" if doubled else ""
+    sys.stdout.write(f"{environment.LOCK} and {environment.NAME}: {len(packages)} packages{note}\n")
 
 
 if __name__ == "__main__":

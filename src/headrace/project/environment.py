@@ -1,4 +1,4 @@
-"""environment.json: the version of every package in requirements.lock, so that DVC can make each stage depend on those it imports.
+"""environment.json: the version of every package in requirements.lock; each stage lists the ones it imports as DVC params.
 
 DVC reads a dotted name in a params file as nested keys, so names are in normal form (`ruamel-yaml`), which has no dots.
 """
