@@ -1,0 +1,144 @@
+"""What the DAG found out about a candidate, recorded in its run after the DAG: final metrics, figures, and what reproduces it."""
+
+import csv
+import math
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headrace.errors import DataError
+from headrace.fingerprint import file_sha256, value_sha256
+from headrace.tracking.facts import RESTORED_TAG, RunFacts
+from headrace.tracking.runs import Store, find_run, open_run, replay
+from headrace.tracking.secrets import strip_secrets
+from headrace.tracking.store import check, connect, experiment_id, service_errors
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+ARTIFACTS_TAG = "headrace.artifacts"
+"""Digest of all artifacts: equal means that nothing has to be sent."""
+
+MAX_METRICS = 500
+
+
+def record_evaluation(
+    store: Store,
+    facts: RunFacts,
+    fingerprint: str,
+    *,
+    reports: Mapping[str, Mapping[str, Any]],
+    files: Mapping[str, Path],
+    texts: Mapping[str, str],
+    history: Path,
+    spool: Path,
+    say: Callable[[str], None],
+) -> str:
+    """Bring the run of a trained candidate up to date with the reports and return its id; the second call changes nothing.
+
+    A store that has never seen the training (a fresh server, outputs restored from the cache) gets a run tagged as restored,
+    with the learning curves of `history`.
+
+    Args:
+        store: of the run.
+        facts: what a run carries; used when it has to be made.
+        fingerprint: of the trained candidate, from model.json.
+        reports: prefix of the metric names to report: {"test": evaluate.json's test part}, or {"": ...} for none.
+        files: artifact path to file; text files are recorded without URL credentials.
+        texts: artifact path to text: lock entries, the diff.
+        history: reports/plots/train/history.csv, one row per epoch with a `step` column; may be missing.
+        spool: folder of metrics that could not be sent while training; they go first.
+        say: prints one line.
+
+    Raises:
+        EngineError: MLflow does not answer.
+        DataError: a report or the history cannot be understood.
+    """
+    check(store.uri)
+    client = connect(store.uri)
+    replay(store, spool, say=say)
+    with service_errors(store.uri):
+        experiment = experiment_id(client, store.experiment, store.artifact_location)
+        run = find_run(client, experiment, fingerprint)
+        if run is None or RESTORED_TAG in run.data.tags:
+            run = open_run(client, experiment, fingerprint, facts, is_restored=True)
+            _log_curves(client, run, history)
+            client.set_terminated(run.info.run_id, "FINISHED")
+        else:
+            run = open_run(client, experiment, fingerprint, facts)
+        found = {name: value for prefix, report in reports.items() for name, value in metric_values(report, prefix).items()}
+        _log_values(client, run, found)
+        _log_artifacts(client, run, files, texts)
+    return str(run.info.run_id)
+
+
+def metric_values(report: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    """The finite numbers of a report by name, 'test/accuracy' for {"accuracy": ...} under prefix 'test'; lists are left out."""
+
+    def walk(values: Mapping[str, Any], path: str) -> Iterator[tuple[str, float]]:
+        for key, value in values.items():
+            name = "".join(letter if letter.isalnum() or letter in "_-. " else "_" for letter in str(key))
+            name = f"{path}/{name}" if path else name
+            if isinstance(value, Mapping):
+                yield from walk(value, name)
+            elif isinstance(value, bool) or (isinstance(value, int | float) and math.isfinite(value)):
+                yield name, float(value)
+
+    return dict(list(walk(report, prefix))[:MAX_METRICS])
+
+
+def _log_values(client: "MlflowClient", run: "Run", values: Mapping[str, float]) -> None:
+    from mlflow.entities import Metric
+
+    now = time.time_ns() // 1_000_000
+    changed = [Metric(name, value, now, 0) for name, value in values.items() if run.data.metrics.get(name) != value]
+    if changed:
+        client.log_batch(run.info.run_id, metrics=changed)
+
+
+def _log_curves(client: "MlflowClient", run: "Run", history: Path) -> None:
+    """Log learning curves from the table that `train` wrote, where the run has none; timestamps follow the steps."""
+    from mlflow.entities import Metric
+
+    if not history.exists() or run.data.metrics:
+        return
+    points: list[Metric] = []
+    try:
+        with history.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                step = int(row["step"])
+                for name, cell in row.items():
+                    if name != "step" and cell:
+                        points.append(Metric(name, float(cell), run.info.start_time + step, step))
+    except (KeyError, ValueError, TypeError) as error:
+        raise DataError(f"{history} is not a table of steps and numbers ({error}). Rerun `train`.") from None
+    for start in range(0, len(points), 1000):
+        client.log_batch(run.info.run_id, metrics=points[start : start + 1000])
+
+
+def _log_artifacts(client: "MlflowClient", run: "Run", files: Mapping[str, Path], texts: Mapping[str, str]) -> None:
+    present = {name: path for name, path in files.items() if path.is_file()}
+    digest = value_sha256({**{name: file_sha256(path) for name, path in present.items()}, **texts})
+    if run.data.tags.get(ARTIFACTS_TAG) == digest:
+        return
+    with tempfile.TemporaryDirectory(prefix="headrace-") as temporary:
+        folder = Path(temporary)
+        for name, path in present.items():
+            _write(folder / name, path.read_bytes())
+        for name, text in texts.items():
+            _write(folder / name, text.encode())
+        client.log_artifacts(run.info.run_id, temporary)
+    # Last, so that an upload cut short is done again.
+    client.set_tag(run.info.run_id, ARTIFACTS_TAG, digest)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """A copy for upload; text is freed of URL credentials, anything else is left alone."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.write_bytes(strip_secrets(content.decode("utf-8")).encode())
+    except UnicodeDecodeError:
+        path.write_bytes(content)
