@@ -91,16 +91,18 @@ def read(project: Path) -> dict[str, Any]:
     return found
 
 
-def check_installed(names: Iterable[str], environment: Mapping[str, Any]) -> None:
+def check_installed(names: Iterable[str], path: Path) -> None:
     """Refuse to work with other packages than environment.json says: the result would be stored under the wrong key.
 
     Args:
         names: keys of environment.json that a stage lists, such as 'torch', or 'headrace.train' in a user's project.
-        environment: what environment.json holds.
+        path: the project's environment.json.
 
     Raises:
+        ConfigError: environment.json cannot be read.
         EnvironmentMismatch: names every package that differs, the version wanted and the one installed.
     """
+    environment = read(path.parent)
     faults = [fault for name in names if (fault := _fault(name, environment))]
     if faults:
         raise EnvironmentMismatch(

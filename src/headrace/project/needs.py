@@ -1,0 +1,219 @@
+"""What one stage of dvc.yaml needs as deps and environment.json keys, against what it lists."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from headrace.dagfile import fill
+from headrace.errors import ConfigError
+from headrace.project.closure import Closure, Import, Lookup, SourceTree
+from headrace.project.environment import NAME
+
+_COMMAND = re.compile(
+    r"python3?\s+(?:-m\s+headrace\.stages\s+(?P<stage>[\w.]+)|-m\s+(?P<module>[\w.]+)|(?P<script>[\w./-]+\.py))"
+)
+_OWN_CODE = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")
+
+
+@dataclass(frozen=True)
+class StageText:
+    """One stage as dvc.yaml has it, templates not filled in."""
+
+    name: str
+    body: Mapping[str, Any]
+
+    @property
+    def command(self) -> str:
+        """Its command as one line."""
+        cmd = self.body.get("cmd", "")
+        return " ".join((cmd if isinstance(cmd, str) else " && ".join(cmd)).split())
+
+    @property
+    def runner_module(self) -> str:
+        """The module that `python -m headrace.stages` runs, dotted; '' for another command."""
+        match = _COMMAND.search(self.command)
+        stage = match["stage"] if match else None
+        return "" if not stage else stage if "." in stage else f"headrace.stages.{stage}"
+
+    @property
+    def deps(self) -> list[str]:
+        """Its deps, as written."""
+        return [dep if isinstance(dep, str) else str(next(iter(dep))) for dep in self.body.get("deps") or []]
+
+    @property
+    def sections(self) -> list[str]:
+        """Its params keys of params.yaml."""
+        return [item for item in self.body.get("params") or [] if isinstance(item, str)]
+
+    @property
+    def packages(self) -> list[str]:
+        """Its keys of environment.json."""
+        return [key for item in self.body.get("params") or [] if isinstance(item, Mapping) for key in item.get(NAME) or []]
+
+
+@dataclass
+class Needs:
+    """What follows from a stage's code, over params.yaml and every recipe."""
+
+    missing: dict[str, Import] = field(default_factory=dict)
+    """Deps to add, as they should be written, each with the import that needs it."""
+    idle: dict[str, str] = field(default_factory=dict)
+    """Deps to remove, each with the reason."""
+    packages: dict[str, Import] = field(default_factory=dict)
+    """All environment.json keys the stage should list."""
+    files: set[Path] = field(default_factory=set)
+    """First-party files of the closure."""
+    unclear: list[Lookup] = field(default_factory=list)
+    """Lookups of which nobody can tell what they find: neither the source nor dvc.yaml names the params key."""
+
+
+def read_stages(dag: Mapping[str, Any]) -> list[StageText]:
+    """Every stage of a dvc.yaml that was read; of foreach and matrix stages the common body."""
+    found = []
+    for name, body in (dag.get("stages") or {}).items():
+        inner = body.get("do", body) if isinstance(body, Mapping) else None
+        if not isinstance(inner, Mapping) or "cmd" not in inner:
+            raise ConfigError(f"dvc.yaml: stage '{name}' has no cmd. Add `cmd: python -m headrace.stages {name} ...`.")
+        found.append(StageText(name, inner))
+    return found
+
+
+def assess(tree: SourceTree, stage: StageText, variants: Sequence[Mapping[str, Any]], *, line: int = 1) -> Needs:
+    """Compare a stage's deps with its import closure under each params file in `variants`."""
+    needs = Needs()
+    used: set[str] = set()
+    for values in variants:
+        filled = {dep: path for dep in stage.deps if (path := _filled(dep, values)) is not None}
+        code, templates = _stage_code(tree, stage, values, filled, needs, line)
+        if code is None:
+            return needs
+        needs.files |= set(code.files)
+        for name, reason in code.packages.items():
+            needs.packages.setdefault(name, reason)
+        if code.uses_installed_headrace:
+            own = tree.find(stage.runner_module) if stage.runner_module else None
+            key = "headrace" if own is None or tree.is_own(own) else f"headrace.{stage.name}"
+            needs.packages.setdefault(key, Import("headrace", tree.project / "dvc.yaml", line))
+        for file, reason in code.files.items():
+            relative = file.relative_to(tree.project).as_posix()
+            covering = {dep for dep, path in filled.items() if relative == path or relative.startswith(f"{path.rstrip('/')}/")}
+            used |= covering
+            if not covering:
+                needs.missing.setdefault(templates.get(file, relative), reason)
+    _find_idle(tree, stage, needs, used, line)
+    return needs
+
+
+def _find_idle(tree: SourceTree, stage: StageText, needs: Needs, used: set[str], line: int) -> None:
+    for dep in stage.deps:
+        if not dep.startswith("src/"):
+            continue  # data, and code that its stage names in the command
+        below = set((tree.project / dep).rglob("*.py"))
+        if dep not in used:
+            if dep.endswith(".py") or below:
+                needs.idle[dep] = "nothing in the stage imports it"
+        elif extra := sorted(file.name for file in below - needs.files if tree.scan(file).has_code):
+            needs.idle[dep] = f"the stage does not use {', '.join(extra)} in it: list the files it uses"
+            needs.missing |= _files_below(tree, dep, needs.files, line)
+
+
+def _files_below(tree: SourceTree, folder: str, files: set[Path], line: int) -> dict[str, Import]:
+    below = sorted(file.relative_to(tree.project).as_posix() for file in files if file.is_relative_to(tree.project / folder))
+    return {path: Import(folder, tree.project / "dvc.yaml", line) for path in below}
+
+
+def _filled(dep: str, values: Mapping[str, Any]) -> str | None:
+    try:
+        return fill(dep, values)
+    except ConfigError:
+        return None  # `item` of a foreach stage, or a section that this recipe does not have
+
+
+def _stage_code(
+    tree: SourceTree, stage: StageText, values: Mapping[str, Any], filled: Mapping[str, str], needs: Needs, line: int
+) -> tuple[Closure | None, dict[Path, str]]:
+    """The closure of a stage's module and of every module that params name, and how the deps on the latter are written."""
+    start = _entry(tree, stage, line)
+    if start is None:
+        return None, {}
+    section = values.get(stage.name)
+    own = [Import(text.partition(":")[0], tree.project / "params.yaml", 1) for text in _strings(section) if _OWN_CODE.match(text)]
+    entries = {entry.module: entry for entry in [start, *own]}
+    templates: dict[Path, str] = {}
+    while True:
+        code = tree.closure(entries.values())
+        found: dict[str, Import] = {}
+        for lookup in code.lookups:
+            modules = dict(_named(tree, stage, lookup, values, filled))
+            if not modules and lookup not in needs.unclear and lookup.room:
+                needs.unclear.append(lookup)
+            for module, template in modules.items():
+                found.setdefault(module, Import(module, lookup.file, lookup.line))
+                file = tree.find(module)
+                if template and file is not None:
+                    templates.setdefault(file, template)
+        if found.keys() <= entries.keys():
+            return code, templates
+        entries = {**found, **entries}
+
+
+def _entry(tree: SourceTree, stage: StageText, line: int) -> Import | None:
+    dag = tree.project / "dvc.yaml"
+    match = _COMMAND.search(stage.command)
+    if match is None:
+        return None
+    if match["script"]:
+        file = tree.project / match["script"]
+        return Import(tree.module_name(file), dag, line) if file.is_file() else None
+    module = stage.runner_module or match["module"]
+    return Import(module, dag, line) if tree.find(module) else None
+
+
+def _named(
+    tree: SourceTree, stage: StageText, lookup: Lookup, values: Mapping[str, Any], filled: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
+    """Modules that a lookup finds under these params, each with its templated dep ('' when the path itself is the dep)."""
+    room = f"src/headrace/{lookup.room}/"
+    for key in (lookup.key, f"{stage.name}.{lookup.key}"):
+        value = _at(values, key) if lookup.key else None
+        if isinstance(value, str) and value:
+            yield _module(lookup.room, value), "" if ":" in value else f"{room}${{{key}}}.py"
+            return
+        if value:
+            yield from ((_module(lookup.room, text), "") for text in _strings(value) if _is_name(tree, lookup.room, text))
+            return
+    listed = [path for dep, path in filled.items() if "${" in dep and path.startswith(room) and path.endswith(".py")]
+    if listed:
+        yield from ((f"headrace.{lookup.room}.{Path(path).stem}", "") for path in listed if (tree.project / path).is_file())
+        return
+    named = (text for text in _strings(values.get(stage.name)) if _is_name(tree, lookup.room, text))
+    yield from ((_module(lookup.room, text), "") for text in named)
+
+
+def _is_name(tree: SourceTree, room: str, text: str) -> bool:
+    return bool(_OWN_CODE.match(text)) or (text.isidentifier() and tree.find(f"headrace.{room}.{text}") is not None)
+
+
+def _module(room: str, name: str) -> str:
+    return name.partition(":")[0] if ":" in name else f"headrace.{room}.{name}"
+
+
+def _at(values: Any, key: str) -> Any:
+    for part in key.split("."):
+        if not isinstance(values, Mapping) or part not in values:
+            return None
+        values = values[part]
+    return values
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _strings(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _strings(inner)

@@ -1,0 +1,102 @@
+"""params.schema.json: generated from the typed sections, so that editors complete and check params.yaml."""
+
+import importlib
+import importlib.util
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic.json_schema import models_json_schema
+
+from headrace.errors import ConfigError, ParamsError
+from headrace.params import Section, parse_section, read_yaml
+from headrace.project.needs import read_stages
+from headrace.storage.local import write_text
+
+NAME = "params.schema.json"
+
+FLOW_SECTIONS = {"register": "headrace.registry.register", "promote": "headrace.registry.promote"}
+"""Sections of the steps after the DAG, and the module whose `Params` each one is."""
+
+
+def sections(project: Path) -> dict[str, type[Section]]:
+    """The typed section of every stage that the runner runs, in the order of dvc.yaml, then of every flow step.
+
+    Raises:
+        ConfigError: a stage's module does not import or has no `Params`.
+    """
+    for folder in (project / "src", project):  # as the stage runner does
+        if str(folder) not in sys.path:
+            sys.path.insert(0, str(folder))
+    found: dict[str, type[Section]] = {}
+    for stage in read_stages(read_yaml(project / "dvc.yaml")):
+        if stage.runner_module:
+            found[stage.name] = _params_of(stage.runner_module)
+    for name, module in FLOW_SECTIONS.items():
+        if _exists(module):
+            found[name] = _params_of(module)
+    return found
+
+
+def generate(typed: Mapping[str, type[Section]]) -> dict[str, Any]:
+    """JSON schema of a whole params.yaml."""
+    places, whole = models_json_schema(
+        [(section, "validation") for section in typed.values()], title="params.yaml", description="Generated from the code."
+    )
+    properties = {name: places[section, "validation"] for name, section in typed.items()}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **whole,
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def render(typed: Mapping[str, type[Section]]) -> str:
+    """params.schema.json as it is written."""
+    return json.dumps(generate(typed), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def is_stale(project: Path, typed: Mapping[str, type[Section]]) -> bool:
+    """Whether params.schema.json says something else than the typed sections."""
+    path = project / NAME
+    return not path.exists() or path.read_text(encoding="utf-8") != render(typed)
+
+
+def write(project: Path) -> None:
+    """Write params.schema.json."""
+    write_text(project / NAME, render(sections(project)))
+
+
+def problems(values: Any, name: str, section: type[Section]) -> list[str]:
+    """What is wrong with the values of one section, one message each."""
+    try:
+        parse_section(values or {}, name, section, where="it")
+    except ParamsError as error:
+        return [line.removeprefix("it: ") for line in str(error).splitlines()]
+    return []
+
+
+def _exists(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _params_of(module: str) -> type[Section]:
+    try:
+        found = importlib.import_module(module).Params
+    except ImportError as error:
+        raise ConfigError(f"{module} cannot be imported: {error}. Write the module, or remove its stage from dvc.yaml.") from None
+    except AttributeError:
+        raise ConfigError(
+            f"{module} has no class Params(Section). docs/how-to/add-a-stage.md shows what a stage needs."
+        ) from None
+    if not (isinstance(found, type) and issubclass(found, Section)):
+        raise ConfigError(f"{module}.Params must be a subclass of headrace.params.Section.")
+    return found
