@@ -21,6 +21,10 @@ class SourceFile:
     split: str = ""
     """The split its records belong to when the source says so: 'train', 'validation', 'test' or ''."""
 
+    def __str__(self) -> str:
+        """How messages name it."""
+        return f"{self.name} of source '{self.source}'"
+
 
 @dataclass(frozen=True, slots=True)
 class RawRecord:

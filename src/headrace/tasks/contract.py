@@ -27,6 +27,9 @@ class Task(Protocol):
     EVALUATION: str
     """Module of `evaluation/` that scores predictions of this task, such as 'classification'."""
 
+    def settle(self, options: Any, raws: Sequence[RawRecord]) -> Any:
+        """Options with what they leave open, such as the size of a picture, taken from the first records."""
+
     def record_schema(self, options: Any) -> pa.Schema:
         """Arrow schema of a record at rest: id, payload, label, split, source, origin, fault and measured columns."""
 
@@ -46,7 +49,7 @@ class Task(Protocol):
         """uint64 (N,): records that may be near duplicates share a key; candidates only, confirmed on the content."""
 
     def are_near_duplicates(self, left: np.ndarray, right: np.ndarray, tolerance: float) -> np.ndarray:
-        """bool (N,): whether paired inputs (as `inputs` gives them) are the same picture up to `tolerance`."""
+        """Whether paired inputs (as `inputs` gives them) are the same up to `tolerance`: bool (N,)."""
 
     def thumbnail(self, item: np.ndarray, path: Path) -> None:
         """Write one input as a small PNG, for contact sheets and galleries."""

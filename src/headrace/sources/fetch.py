@@ -1,0 +1,230 @@
+"""Bring the bytes that data/sources.lock promises, and bring the lock up to date. No file is handed out unhashed."""
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+from headrace.errors import SourceError
+from headrace.fingerprint import file_sha256
+from headrace.formats.record import SourceFile
+from headrace.listening import Progress, SilentProgress
+from headrace.plugins import resolve
+from headrace.sources.bundled import bundled_file, locate
+from headrace.sources.files import find_files
+from headrace.sources.hosts import named_hosts
+from headrace.sources.places import Places
+from headrace.sources.snapshot import (
+    REFRESH,
+    Change,
+    Lock,
+    LockedFile,
+    LockedSource,
+    described,
+    differences,
+    earlier,
+    pin,
+    read_lock,
+    write_lock,
+)
+from headrace.sources.spec import Bundled, Files, Http, HttpFile, Own, Source
+from headrace.sources.store import Store
+from headrace.storage.local import write_json
+
+
+def fetch(sources: Sequence[Source], lock: Lock, places: Places, progress: Progress | None = None) -> list[SourceFile]:
+    """The files of all sources in the order of the lock, verified.
+
+    Raises:
+        SourceError: a file is missing, cannot be fetched, or has other bytes than the lock says.
+    """
+    progress = progress or SilentProgress()
+    brought: list[SourceFile] = []
+    for source, entry in zip(sources, lock.sources, strict=True):
+        for file, path in _bring(source, entry.files, places, progress):
+            brought.append(SourceFile(name=file.name, path=path, source=source.name, split=file.split))
+    return brought
+
+
+def state_of(files: Sequence[SourceFile]) -> list[tuple[int, int]]:
+    """Size and modification time of files, to see afterwards whether one changed while it was read."""
+    return [(stat.st_size, stat.st_mtime_ns) for file in files for stat in [file.path.stat()]]
+
+
+def _bring(source: Source, files: list[LockedFile], places: Places, progress: Progress) -> Iterator[tuple[LockedFile, Path]]:
+    match source:
+        case Bundled():
+            path = locate(bundled_file(source.dataset))
+            yield files[0], _same(files[0], path, "Install the locked environment with `make setup`.")
+        case Files():
+            names = [found.name for found in find_files(source, places)]
+            if names != [file.name for file in files]:
+                raise SourceError(f"source '{source.name}': files came or went since data/sources.lock was written. {REFRESH}")
+            for file in files:
+                yield file, _same(file, places.project / file.name, REFRESH)
+        case Http():
+            for file in files:
+                yield file, _from_web(source, file.url, file.name, file.sha256, file.size, places, progress)
+        case Own():
+            yield from _from_function(source, files, places)
+
+
+def _same(file: LockedFile, path: Path, remedy: str) -> Path:
+    try:
+        digest = file_sha256(path)
+    except OSError as error:
+        raise SourceError(f"{file.name} cannot be read: {error.strerror}. {remedy}") from None
+    if digest != file.sha256:
+        raise SourceError(
+            f"{file.name} is not what data/sources.lock says (sha256 {digest[:12]}..., there {file.sha256[:12]}...). {remedy}"
+        )
+    return path
+
+
+def _from_web(
+    source: Http, url: str, name: str, sha256: str | None, size: int | None, places: Places, progress: Progress
+) -> Path:
+    """The store, then the mirror, then the URL itself."""
+    store = Store(places.downloads)
+    if sha256 and (present := store.find(sha256, name)):
+        return present
+    if places.mirror and sha256 and (mirrored := _from_mirror(source, name, sha256, size, places, progress)):
+        return mirrored
+    from headrace.sources.http import Patience, Wanted, download
+
+    progress.start(name, size, unit="B")
+    allowed = named_hosts([url]) | set(source.allow_hosts)
+    try:
+        return download(
+            Wanted(url, name, sha256, size),
+            store,
+            allowed=allowed,
+            patience=Patience(budget_s=places.budget_s),
+            advance=progress.advance,
+        )
+    finally:
+        progress.finish()
+
+
+def _from_mirror(source: Http, name: str, sha256: str, size: int | None, places: Places, progress: Progress) -> Path | None:
+    mirror = str(places.mirror)
+    if not mirror.startswith(("http://", "https://")):
+        path = (places.project / mirror).absolute() / source.dataset / name
+        if not path.is_file():
+            return None
+        if file_sha256(path) == sha256:
+            return path
+        progress.say(
+            f"the mirror's {source.dataset}/{name} has another sha256 than data/sources.lock; asking {source.files[0].url}"
+        )
+        return None
+    from urllib.parse import urlsplit
+
+    from headrace.sources.http import Patience, Wanted, download
+
+    url = f"{mirror.rstrip('/')}/{source.dataset}/{name}"
+    try:
+        # The machine's owner named the mirror, so its host may be private.
+        allowed = {urlsplit(mirror).hostname or ""}
+        return download(
+            Wanted(url, name, sha256, size),
+            Store(places.downloads),
+            allowed=allowed,
+            patience=Patience(budget_s=places.budget_s / 4),
+        )
+    except SourceError as error:
+        progress.say(f"not from the mirror: {error}")
+        return None
+
+
+def _from_function(source: Own, files: list[LockedFile], places: Places) -> Iterator[tuple[LockedFile, Path]]:
+    store = Store(places.downloads)
+    present = [store.find(file.sha256, PurePosixPath(file.name).name) for file in files]
+    if not all(present):
+        made = {file.name: (file, path) for file, path in _call(source, places)}
+        for file in files:
+            if file.name not in made or made[file.name][0].sha256 != file.sha256:
+                raise SourceError(f"{source.function} no longer writes the {file.name} of data/sources.lock. {REFRESH}")
+        present = [made[file.name][1] for file in files]
+    for file, path in zip(files, present, strict=True):
+        assert path is not None  # noqa: S101 - for the type checker; all() has seen to it
+        yield file, path
+
+
+def _call(source: Own, places: Places) -> list[tuple[LockedFile, Path]]:
+    """Let the user's function write its files and land them in the store."""
+    function = resolve("sources", source.function, None, where=f"collect.sources: function of '{source.name}'")
+    store = Store(places.downloads)
+    folder = store.workbench()
+    try:
+        function(folder, dict(source.options))
+        files: list[tuple[LockedFile, Path]] = []
+        for path in sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()):
+            name, digest = path.relative_to(folder).as_posix(), file_sha256(path)
+            file = LockedFile(
+                name=name, url=f"own:{source.function}", size=path.stat().st_size, sha256=digest, split=source.split
+            )
+            files.append((file, store.land(path, digest, path.name)))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    if not files:
+        raise SourceError(f"{source.function} wrote no file into the folder it was given (source '{source.name}').")
+    return files
+
+
+def refresh(sources: Sequence[Source], lock_path: Path, places: Places, progress: Progress | None = None) -> list[Change]:
+    """Bring data/sources.lock up to date and say what changed; it is rewritten only if something did.
+
+    Files of the project are hashed again only where size or time changed. A pinned download is what it is. For others the server is
+    asked for its ETag; the file is fetched again when that moved, or when the server tells none.
+
+    Raises:
+        SourceError: a source cannot be read.
+    """
+    progress = progress or SilentProgress()
+    try:
+        old: Lock | None = read_lock(lock_path)
+    except SourceError:
+        old = None  # missing or garbage: it is about to be written anew
+    entries = [LockedSource(source=described(source), files=_current(source, old, places, progress)) for source in sources]
+    new = Lock(sources=entries)
+    changes = differences(old, new)
+    write_lock(lock_path, new)
+    return changes
+
+
+def _current(source: Source, old: Lock | None, places: Places, progress: Progress) -> list[LockedFile]:
+    match source:
+        case Http():
+            entry = earlier(source, old)
+            known = {file.name: file for file in entry.files} if entry else {}
+            return [_current_download(source, file, known.get(file.file_name), places, progress) for file in source.files]
+        case Own():
+            return [file for file, _ in _call(source, places)]
+        case _:
+            return pin([source], places).sources[0].files
+
+
+def _current_download(source: Http, file: HttpFile, known: LockedFile | None, places: Places, progress: Progress) -> LockedFile:
+    name = file.file_name
+    if file.sha256 is not None and file.size is not None:
+        return LockedFile(name=name, url=file.url, size=file.size, sha256=file.sha256, split=file.split)
+    from headrace.sources.http import probe
+
+    seen = probe(file.url, allowed=named_hosts([file.url]) | set(source.allow_hosts))
+    notes = places.notes / "hosts.json"
+    remembered = _read_notes(notes)
+    if known and seen and remembered.get(file.url) == {**seen, "sha256": known.sha256}:
+        return known
+    path = _from_web(source, file.url, name, None, None, places, progress)
+    digest = file_sha256(path)
+    write_json(notes, {**remembered, file.url: {**seen, "sha256": digest}})
+    return LockedFile(name=name, url=file.url, size=path.stat().st_size, sha256=digest, split=file.split)
+
+
+def _read_notes(path: Path) -> dict[str, object]:
+    try:
+        loaded = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return loaded if isinstance(loaded, dict) else {}

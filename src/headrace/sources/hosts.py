@@ -1,0 +1,57 @@
+"""Which hosts may be asked: a URL in params.yaml, or a redirect, must not reach into the machine's own network."""
+
+import ipaddress
+import socket
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+from headrace.errors import SourceError
+from headrace.sources.spec import strip_user
+
+MAX_REDIRECTS = 5
+
+
+def check_host(url: str, *, allowed: Collection[str]) -> None:
+    """Refuse a URL whose scheme is not http(s), or whose host is private, local or link-local and not in `allowed`.
+
+    Raises:
+        SourceError: the URL is refused. The address 169.254.169.254, which hands out a cloud machine's keys, is one of these.
+    """
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if parts.scheme not in ("http", "https") or not host:
+        raise SourceError(f"{strip_user(url)} is refused: only http:// and https:// are fetched.")
+    if host in allowed:
+        return
+    for address in _addresses(host, parts.port or (443 if parts.scheme == "https" else 80)):
+        if not address.is_global or address.is_multicast:
+            raise SourceError(
+                f"{strip_user(url)} is refused: {host} is {address}, an address of a private network or of this machine. "
+                f"If it is meant, list '{host}' in allow_hosts of the source."
+            )
+
+
+def named_hosts(urls: Collection[str]) -> set[str]:
+    """Hosts of URLs that spell out a private or local address: whoever wrote it meant it. Link-local ones stay refused."""
+    hosts = {urlsplit(url).hostname or "" for url in urls}
+    return {host for host in hosts if (address := _literal(host)) and address.is_private and not address.is_link_local}
+
+
+def _literal(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        return address.ipv4_mapped
+    return address
+
+
+def _addresses(host: str, port: int) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+    if literal := _literal(host):
+        return [literal]
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError:
+        return []  # no name service here: behind a proxy that is normal, and the request itself fails if it is not
+    return [address for entry in found if (address := _literal(str(entry[4][0]).partition("%")[0]))]

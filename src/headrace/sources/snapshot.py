@@ -1,0 +1,214 @@
+"""data/sources.lock: which bytes the sources of params.yaml meant when it was written.
+
+It holds the sources in their order, and for each file its logical URL, size and sha256; nothing of a host or of this machine, so
+the same sources give the same file everywhere. ETags and modification times stay in `.headrace/sources`.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from headrace.errors import SourceError
+from headrace.sources.bundled import bundled_file
+from headrace.sources.files import DigestCache, find_files
+from headrace.sources.places import Places
+from headrace.sources.spec import Bundled, Files, Http, HttpFile, Own, Sha256, Source, Split
+from headrace.storage.local import write_text
+
+REFRESH = "Run `headrace sources refresh`."
+MAX_LOCK_BYTES = 1 << 30
+
+
+class LockedFile(BaseModel):
+    """One file of a source."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    url: str
+    """Where it logically comes from: an http URL, bundled:<data set>, file:<path below the project>, own:<function>."""
+    size: int
+    sha256: Sha256
+    split: Split = ""
+
+
+class LockedSource(BaseModel):
+    """One source as params.yaml has it, with its files."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: dict[str, Any]
+    files: list[LockedFile]
+
+
+class Lock(BaseModel):
+    """The whole snapshot."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = 1
+    sources: list[LockedSource]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One difference that a refresh wrote."""
+
+    source: str
+    file: str
+    what: Literal["added", "removed", "changed"]
+
+
+def read_lock(path: Path) -> Lock:
+    """Read data/sources.lock.
+
+    Raises:
+        SourceError: it is missing, has the marks of a merge conflict, or is no lock of ours.
+    """
+    try:
+        if path.stat().st_size > MAX_LOCK_BYTES:
+            raise SourceError(
+                f"{path} has more than {MAX_LOCK_BYTES} bytes. Pack the files of collect.sources into archives. {REFRESH}"
+            )
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise SourceError(f"{path} does not exist. {REFRESH}") from None
+    except UnicodeDecodeError:
+        raise SourceError(f"{path} is not text. {REFRESH}") from None
+    if any(line.startswith(("<<<<<<<", ">>>>>>>")) for line in text.splitlines()):
+        raise SourceError(
+            f"{path} has the marks of a merge conflict. Settle collect.sources in params.yaml first, then write it anew: "
+            "`headrace sources refresh`, `git add` both files, and `git merge --continue`."
+        )
+    try:
+        return Lock.model_validate(json.loads(text))
+    except (json.JSONDecodeError, ValidationError, RecursionError) as error:
+        detail = " ".join(str(error).split())[:200]
+        raise SourceError(f"{path} cannot be understood: {detail}. {REFRESH}") from None
+
+
+def render(lock: Lock) -> str:
+    """The lock as text: one file a line, so that a diff shows files."""
+    blocks = []
+    for entry in lock.sources:
+        source = json.dumps(entry.source, sort_keys=True, ensure_ascii=False)
+        lines = [json.dumps(file.model_dump(exclude_defaults=True), ensure_ascii=False) for file in entry.files]
+        files = "[\n        " + ",\n        ".join(lines) + "\n      ]" if lines else "[]"
+        blocks.append(f'    {{\n      "source": {source},\n      "files": {files}\n    }}')
+    listed = "[\n" + ",\n".join(blocks) + "\n  ]" if blocks else "[]"
+    return f'{{\n  "format": {lock.format},\n  "sources": {listed}\n}}\n'
+
+
+def write_lock(path: Path, lock: Lock) -> bool:
+    """Write data/sources.lock if its text changes; returns whether it did."""
+    text = render(lock)
+    if path.exists() and path.read_bytes() == text.encode("utf-8"):
+        return False
+    write_text(path, text)
+    return True
+
+
+def described(source: Source) -> dict[str, Any]:
+    """A source as params.yaml has it, defaults left out: what makes a lock entry belong to it."""
+    return source.model_dump(mode="json", exclude_defaults=True) | {"kind": source.kind}
+
+
+def check(sources: Sequence[Source], lock: Lock, *, where: str) -> None:
+    """Compare a lock with the sources of params.yaml.
+
+    Raises:
+        SourceError: it was written for other sources; names the first difference and the command to run.
+    """
+    locked = [entry.source for entry in lock.sources]
+    for index, source in enumerate(sources):
+        if index >= len(locked) or locked[index] != described(source):
+            raise SourceError(
+                f"{where} is stale: source '{source.name}' of params.yaml is not in it as it stands there. {REFRESH}"
+            )
+    if len(locked) > len(sources):
+        raise SourceError(f"{where} is stale: it has {len(locked)} sources, params.yaml has {len(sources)}. {REFRESH}")
+
+
+def pin(sources: Sequence[Source], places: Places, *, previous: Lock | None = None) -> Lock:
+    """A lock from what is known without a network: pinned digests, files of the project, entries of `previous`.
+
+    Raises:
+        SourceError: a source can only be known by asking for it.
+    """
+    cache = DigestCache(places)
+    lock = Lock(
+        sources=[LockedSource(source=described(source), files=_known(source, places, cache, previous)) for source in sources]
+    )
+    cache.save()
+    return lock
+
+
+def _known(source: Source, places: Places, cache: DigestCache, previous: Lock | None) -> list[LockedFile]:
+    match source:
+        case Bundled():
+            file = bundled_file(source.dataset)
+            return [
+                LockedFile(
+                    name=file.name, url=f"bundled:{source.dataset}", size=file.size, sha256=file.sha256, split=source.split
+                )
+            ]
+        case Files():
+            return [locked_path(found.name, found.path, source, cache) for found in find_files(source, places)]
+        case Http():
+            return [_pinned(file) or _earlier(source, file.file_name, previous) for file in source.files]
+        case Own():
+            if entry := earlier(source, previous):
+                return entry.files
+    raise SourceError(f"source '{source.name}' is known only after it was asked. {REFRESH}")
+
+
+def locked_path(name: str, path: Path, source: Files, cache: DigestCache) -> LockedFile:
+    """Lock entry of a file of this project."""
+    try:
+        size, digest = cache.sha256(path)
+    except OSError as error:
+        raise SourceError(f"source '{source.name}': {name} cannot be read: {error.strerror}. Check its permissions.") from None
+    return LockedFile(name=name, url=f"file:{name}", size=size, sha256=digest, split=source.split)
+
+
+def _pinned(file: HttpFile) -> LockedFile | None:
+    if file.sha256 is None or file.size is None:
+        return None
+    return LockedFile(name=file.file_name, url=file.url, size=file.size, sha256=file.sha256, split=file.split)
+
+
+def _earlier(source: Source, name: str, previous: Lock | None) -> LockedFile:
+    entry = earlier(source, previous)
+    for file in entry.files if entry else []:
+        if file.name == name:
+            return file
+    raise SourceError(f"source '{source.name}': {name} has no sha256 in params.yaml. {REFRESH}")
+
+
+def earlier(source: Source, previous: Lock | None) -> LockedSource | None:
+    """The entry that an earlier lock has for the very same source."""
+    wanted = described(source)
+    return next((entry for entry in previous.sources if entry.source == wanted), None) if previous else None
+
+
+def differences(old: Lock | None, new: Lock) -> list[Change]:
+    """Files added, removed and changed between two locks."""
+    before, after = _by_name(old), _by_name(new)
+    changes = [Change(*key, "removed") for key in before if key not in after]
+    for key, file in after.items():
+        if key not in before:
+            changes.append(Change(*key, "added"))
+        elif before[key] != file:
+            changes.append(Change(*key, "changed"))
+    return changes
+
+
+def _by_name(lock: Lock | None) -> dict[tuple[str, str], LockedFile]:
+    def name(entry: LockedSource) -> str:
+        return str(entry.source.get("name") or entry.source.get("dataset") or "")
+
+    return {(name(entry), file.name): file for entry in lock.sources for file in entry.files} if lock else {}

@@ -1,0 +1,117 @@
+"""Bring records in: verified files of the sources become one data set of Parquet shards, every record with where it came from.
+
+Run by the DAG: python -m headrace.stages collect --sources data/sources.lock --out data/raw --report reports/collect.json
+
+The one stage that may use a network, and only for bytes whose sha256 stands in data/sources.lock.
+"""
+
+from itertools import chain, islice
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+from headrace.dataset.intake import FIRST_ROWS, FaultCount, Tally, class_names, in_chunks
+from headrace.dataset.shards import ShardWriter
+from headrace.errors import DataError, SourceError
+from headrace.fingerprint import value_sha256
+from headrace.listening import Progress, SilentProgress
+from headrace.params import Out, Report, Section, parse_section
+from headrace.plugins import resolve
+from headrace.sources.fetch import fetch, state_of
+from headrace.sources.places import Places
+from headrace.sources.snapshot import Lock, check, read_lock
+from headrace.sources.spec import Source, check_names
+
+
+class Params(Section):
+    """Where records come from and what they are."""
+
+    task: str
+    """Name in headrace/tasks, or `module:attribute` of your own; `dataset.json` carries it to the other stages."""
+    format: str
+    """Name in headrace/formats, or `module:attribute` of your own: how files become records."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Options of the format."""
+    record: dict[str, Any] = Field(default_factory=dict)
+    """Options of one record, typed by the task."""
+    sources: Annotated[list[Source], AfterValidator(check_names)] = Field(min_length=1)
+    """What to read, in this order; data/sources.lock pins the bytes."""
+    classes: list[str | int] | None = None
+    """Class names in the order of their integer labels; a record of another class is faulty. Null: those that occur."""
+
+
+class SourceSummary(Report):
+    """One source as it was read."""
+
+    name: str
+    kind: str
+    files: int
+    bytes: int
+    sha256: str
+    """Of its only file, or of the list of names and digests."""
+
+
+class CollectReport(Report):
+    """What came in."""
+
+    rows: int
+    by_class: dict[str, int]
+    by_split: dict[str, int]
+    """Rows per split as the data give it; '' where they give none."""
+    duplicates: int
+    """Rows whose content came before."""
+    faults: dict[str, FaultCount]
+    """Records that cannot be read, by kind; `validate` quarantines them."""
+    sources: list[SourceSummary]
+
+
+def run(params: Params, *, sources: Path, out: Out, places: Places, progress: Progress | None = None) -> CollectReport:
+    """Read, decode and measure every record of the sources."""
+    progress = progress or SilentProgress()
+    task = resolve("tasks", params.task, None, where="collect.task")
+    reader = resolve("formats", params.format, None, where="collect.format")
+    record = parse_section(params.record, "collect.record", task.RecordOptions, where="params.yaml")
+    options = parse_section(params.options, "collect.options", reader.Options, where="params.yaml")
+    lock = read_lock(sources)
+    check(params.sources, lock, where=sources.name)
+    files = fetch(params.sources, lock, places, progress)
+    before = state_of(files)
+
+    progress.start("records")
+    # Without a given list the records are gone through twice: a label must mean the same in the first shard and in the last.
+    names = class_names(reader.read(files, options)) if params.classes is None else [str(name) for name in params.classes]
+    labels, tally = {name: index for index, name in enumerate(names)}, Tally(names)
+    records = iter(reader.read(files, options))
+    first = list(islice(records, FIRST_ROWS))
+    if not first:
+        raise DataError(f"the sources hold no record in format '{params.format}'. Check collect.sources and collect.options.")
+    record = task.settle(record, first)
+    info = task.record_info(record)
+    with ShardWriter(out, task.record_schema(record), task=params.task, classes=names, record=info) as writer:
+        for chunk in in_chunks(chain(first, records), info):
+            rows = task.make_rows(chunk, labels, record)
+            writer.write(rows)
+            tally.add(rows)
+            progress.advance(rows.num_rows)
+    progress.finish(f"{tally.rows} records")
+    if state_of(files) != before:
+        raise SourceError("a file of the sources changed while it was read. Wait until it is complete, then run again.")
+    return CollectReport(
+        rows=tally.rows,
+        by_class=tally.by_class,
+        by_split=tally.by_split,
+        duplicates=tally.duplicates,
+        faults=tally.faults,
+        sources=_summaries(params.sources, lock),
+    )
+
+
+def _summaries(sources: list[Source], lock: Lock) -> list[SourceSummary]:
+    found = []
+    for source, entry in zip(sources, lock.sources, strict=True):
+        digests = [(file.name, file.sha256) for file in entry.files]
+        whole = digests[0][1] if len(digests) == 1 else value_sha256(digests)
+        size = sum(file.size for file in entry.files)
+        found.append(SourceSummary(name=source.name, kind=source.kind, files=len(entry.files), bytes=size, sha256=whole))
+    return found

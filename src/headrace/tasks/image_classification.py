@@ -1,0 +1,292 @@
+"""One picture, one class. Pictures are decoded once, by `collect`, into a fixed-shape uint8 column `image` (H, W, C)."""
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from headrace.errors import DataError
+from headrace.formats.image import Decoded, decode, fit
+from headrace.formats.record import RawRecord
+from headrace.params import Section
+
+LOSS = "cross_entropy"
+EVALUATION = "classification"
+
+_MEASURED = pa.schema(
+    [
+        ("height", pa.int32()),
+        ("width", pa.int32()),
+        ("channels", pa.int32()),
+        ("mode", pa.string()),
+        ("mean", pa.float32()),
+        ("std", pa.float32()),
+        ("bytes", pa.int64()),
+    ]
+)
+"""height, width, channels, mode and bytes are the file's own, before conversion; mean and std are of the pixels at rest."""
+
+
+class RecordOptions(Section):
+    """Size of a picture at rest. What is left out is taken from the first pictures, which must then all agree."""
+
+    height: int | None = Field(default=None, gt=0, le=16_384)
+    width: int | None = Field(default=None, gt=0, le=16_384)
+    channels: Literal[1, 3, 4] | None = None
+    fit: Literal["exact", "stretch", "crop", "pad"] = "exact"
+    """How a picture of another size is brought to height x width; exact: it is a faulty record."""
+    max_pixels: int = Field(default=50_000_000, gt=0, le=80_000_000)
+    """A picture with more pixels is a faulty record, judged from its header: 400 megapixels fit into 388 kB of PNG."""
+    first_frame: bool = False
+    """Take the first frame of an animation; else an animation is a faulty record."""
+
+
+class _Row(NamedTuple):
+    pixels: np.ndarray | None
+    height: int
+    width: int
+    channels: int
+    mode: str
+    num_bytes: int
+    fault: str
+
+
+def settle(options: RecordOptions, raws: Sequence[RawRecord]) -> RecordOptions:
+    """Fill in the size that most of the first records have.
+
+    Raises:
+        DataError: not one of them can be decoded.
+    """
+    if options.height and options.width and options.channels:
+        return options
+    seen = Counter(pixels.shape for row in _decode_all(raws, options) if (pixels := row.pixels) is not None)
+    if not seen:
+        reason = next((raw.fault or _decode(raw, options).fault for raw in raws), "there is no record")
+        raise DataError(
+            f"not one of the first {len(raws)} pictures can be read ({reason}). Check collect.format and collect.options."
+        )
+    height, width, channels = seen.most_common(1)[0][0]
+    return options.model_copy(
+        update={
+            "height": options.height or height,
+            "width": options.width or width,
+            "channels": options.channels or channels,
+        }
+    )
+
+
+def record_schema(options: RecordOptions) -> pa.Schema:
+    """id, image, label, split, source, origin, fault and the measured columns."""
+    return pa.schema(
+        [
+            ("id", pa.string()),
+            ("image", pa.fixed_shape_tensor(pa.uint8(), _shape(options))),
+            ("label", pa.int64()),
+            ("split", pa.string()),
+            ("source", pa.string()),
+            ("origin", pa.string()),
+            ("fault", pa.string()),
+            *_MEASURED,
+        ]
+    )
+
+
+def record_info(options: RecordOptions) -> dict[str, Any]:
+    """Payload column, shape (H, W, C) and type, for dataset.json."""
+    return {"payload": "image", "shape": list(_shape(options)), "dtype": "uint8"}
+
+
+def _shape(options: RecordOptions) -> tuple[int, int, int]:
+    if not (options.height and options.width and options.channels):
+        raise DataError("the size of a picture is not settled: set height, width and channels in collect.record.")
+    return options.height, options.width, options.channels
+
+
+def make_rows(raws: Sequence[RawRecord], classes: Mapping[str, int], options: RecordOptions) -> pa.Table:
+    """Decode, bring to size and measure; a picture that cannot be read is a row with `fault` set and null pixels."""
+    shape = _shape(options)
+    rows = [
+        row._replace(fault=row.fault or _label_fault(raw, classes))
+        for raw, row in zip(raws, _decode_all(raws, options), strict=True)
+    ]
+    pixels = np.zeros((len(rows), *shape), dtype=np.uint8)
+    for index, row in enumerate(rows):
+        if row.pixels is not None:
+            pixels[index] = row.pixels
+    present = np.array([row.pixels is not None for row in rows], dtype=bool)
+    mean, std = _mean_and_std(pixels.reshape(len(rows), -1))
+    storage = pa.FixedSizeListArray.from_arrays(pa.array(pixels.reshape(-1)), int(np.prod(shape)), mask=pa.array(~present))
+    columns = [
+        pa.array([_record_id(raw) for raw in raws]),
+        pa.ExtensionArray.from_storage(pa.fixed_shape_tensor(pa.uint8(), shape), storage),
+        pa.array([-1 if raw.label is None else classes.get(raw.label, -1) for raw in raws], pa.int64()),
+        pa.array([raw.split for raw in raws]),
+        pa.array([raw.source for raw in raws]),
+        pa.array([raw.origin for raw in raws]),
+        pa.array([row.fault for row in rows]),
+        pa.array([row.height for row in rows], pa.int32()),
+        pa.array([row.width for row in rows], pa.int32()),
+        pa.array([row.channels for row in rows], pa.int32()),
+        pa.array([row.mode for row in rows]),
+        pa.array(mean, pa.float32(), mask=~present),
+        pa.array(std, pa.float32(), mask=~present),
+        pa.array([row.num_bytes for row in rows], pa.int64()),
+    ]
+    return pa.Table.from_arrays(columns, schema=record_schema(options))
+
+
+def _record_id(raw: RawRecord) -> str:
+    content = raw.content
+    if content is None:
+        if isinstance(raw.payload, bytes):
+            content = raw.payload
+        elif isinstance(raw.payload, np.ndarray):
+            content = raw.payload.tobytes()
+        else:
+            # Nothing of the payload is left: two such records are the same only if they stand in the same place.
+            content = f"{raw.source}\n{raw.origin}".encode()
+    return hashlib.sha256(content).hexdigest()[:32]
+
+
+def _label_fault(raw: RawRecord, classes: Mapping[str, int]) -> str:
+    if raw.label is None or raw.label in classes:
+        return ""
+    return f"unknown class: {raw.label!r}"[:200]
+
+
+def _decode_all(raws: Sequence[RawRecord], options: RecordOptions) -> list[_Row]:
+    if all(isinstance(raw.payload, np.ndarray) for raw in raws):
+        return [_decode(raw, options) for raw in raws]
+    # Pillow's decoders release the interpreter lock.
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        return list(pool.map(lambda raw: _decode(raw, options), raws, chunksize=64))
+
+
+def _decode(raw: RawRecord, options: RecordOptions) -> _Row:
+    payload = raw.payload
+    size = len(payload) if isinstance(payload, bytes) else payload.nbytes if isinstance(payload, np.ndarray) else 0
+    if raw.fault:
+        return _Row(None, 0, 0, 0, "", size, raw.fault)
+    if isinstance(payload, bytes):
+        found = decode(payload, channels=options.channels, max_pixels=options.max_pixels, first_frame=options.first_frame)
+    else:
+        found = _from_array(payload, options)
+    pixels, fault = found.pixels, found.fault
+    if pixels is not None and options.height and options.width:
+        pixels = fit(pixels, options.height, options.width, options.fit)
+        if pixels is None:
+            fault = (
+                f"size: {found.height} x {found.width}, expected {options.height} x {options.width}; "
+                "set collect.record.fit to stretch, crop or pad"
+            )
+    if pixels is not None and options.channels and pixels.shape[2] != options.channels:
+        pixels, fault = None, f"channels: {pixels.shape[2]}, expected {options.channels}"
+    return _Row(pixels, found.height, found.width, found.channels, found.mode, size, fault)
+
+
+def _from_array(payload: Any, options: RecordOptions) -> Decoded:
+    """Pixels that came as numbers: an array (H, W, C), or a flat list of height x width x channels values."""
+    if isinstance(payload, list):
+        try:
+            payload = np.asarray(payload).reshape(_shape(options))
+        except ValueError:
+            return Decoded(None, fault=f"pixels: {len(payload)} values, expected {int(np.prod(_shape(options)))}")
+    if not isinstance(payload, np.ndarray):
+        return Decoded(
+            None, fault=f"not an image: the format gave a {type(payload).__name__}; set the payload in collect.options"
+        )
+    if payload.dtype != np.uint8:
+        if payload.dtype.kind not in "iu" or payload.min() < 0 or payload.max() > 255:
+            return Decoded(None, fault=f"pixels: {payload.dtype} values outside 0 to 255")
+        payload = payload.astype(np.uint8)
+    if payload.ndim != 3:
+        return Decoded(None, fault=f"pixels: {payload.ndim} dimensions, expected height, width, channels")
+    height, width, channels = payload.shape
+    return Decoded(payload, "L" if channels == 1 else "RGB", height, width, channels)
+
+
+def _mean_and_std(flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each row of uint8 (N, F), from exact integer sums: the same bits on every machine."""
+    wide = flat.shape[1] > 65_536
+    sums = flat.sum(axis=1, dtype=np.uint64 if wide else np.uint32)
+    # A row at a time: squares of the whole block would need eight times its memory.
+    squares = (
+        np.array([np.dot(row, row) for row in flat.astype(np.float64)])
+        if not wide
+        else np.array([float((row.astype(np.uint64) ** 2).sum()) for row in flat])
+    )
+    mean = sums / flat.shape[1]
+    return mean, np.sqrt(np.maximum(squares / flat.shape[1] - mean**2, 0))
+
+
+def inputs(table: pa.Table, record: Mapping[str, Any]) -> np.ndarray:
+    """uint8 (N, H, W, C), a view of the column where it is one chunk.
+
+    Raises:
+        DataError: a record has no pixels; `validate` should have quarantined it.
+    """
+    column = table.column(str(record["payload"]))
+    if column.null_count:
+        raise DataError(f"{column.null_count} of {len(column)} records have no pixels. Train on data/validated, not on data/raw.")
+    shape = tuple(record["shape"])
+    chunks = [chunk.to_numpy_ndarray() for chunk in column.chunks if len(chunk)]
+    if not chunks:
+        return np.zeros((0, *shape), dtype=np.uint8)
+    return chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
+
+
+def features(table: pa.Table, record: Mapping[str, Any]) -> np.ndarray:
+    """float32 (N, H*W*C), pixels from 0 to 1."""
+    pixels = inputs(table, record)
+    return pixels.reshape(len(pixels), -1).astype(np.float32) / np.float32(255)
+
+
+def near_duplicate_keys(table: pa.Table, record: Mapping[str, Any]) -> np.ndarray:
+    """uint64 (N,): difference hash of the picture on a 9 x 8 grid of block means; many unlike digits share one."""
+    pixels = inputs(table, record)
+    keys = np.zeros(len(pixels), dtype=np.uint64)
+    for start in range(0, len(pixels), 4096):
+        keys[start : start + 4096] = _difference_hash(pixels[start : start + 4096])
+    return keys
+
+
+def _difference_hash(pixels: np.ndarray) -> np.ndarray:
+    grey = pixels.sum(axis=3, dtype=np.uint32).astype(np.float64)
+    grid = _block_means(_block_means(grey, 8, axis=1), 9, axis=2)
+    bits = (grid[:, :, 1:] > grid[:, :, :-1]).reshape(len(pixels), 64)
+    return np.packbits(bits, axis=1).view(">u8").reshape(-1).astype(np.uint64)
+
+
+def _block_means(values: np.ndarray, blocks: int, *, axis: int) -> np.ndarray:
+    """Means over `blocks` nearly equal parts of an axis; an axis with fewer places repeats them."""
+    length = values.shape[axis]
+    if length < blocks:
+        return np.take(values, np.arange(blocks) * length // blocks, axis=axis)
+    edges = np.arange(blocks) * length // blocks
+    counts = np.diff([*edges, length])
+    shape = [1] * values.ndim
+    shape[axis] = blocks
+    means: np.ndarray = np.add.reduceat(values, edges, axis=axis) / counts.reshape(shape)
+    return means
+
+
+def are_near_duplicates(left: np.ndarray, right: np.ndarray, tolerance: float) -> np.ndarray:
+    """Whether the mean absolute difference of the pixels, as a share of white, is at most `tolerance`: bool (N,)."""
+    difference = np.abs(left.astype(np.int16) - right.astype(np.int16)).reshape(len(left), -1)
+    return np.asarray(difference.mean(axis=1) <= tolerance * 255)
+
+
+def thumbnail(item: np.ndarray, path: Path) -> None:
+    """Write one picture, uint8 (H, W, C), as PNG of at least 64 pixels a side, its pixels kept square and sharp."""
+    from PIL import Image
+
+    image = Image.fromarray(item if item.shape[2] > 1 else item[:, :, 0])
+    scale = max(1, -(-64 // min(image.size)))
+    image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST).save(path, format="PNG")
