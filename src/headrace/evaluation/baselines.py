@@ -1,0 +1,174 @@
+"""Classical models that a trained candidate must not be worse than, on the same split."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC, LinearSVC
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from headrace.dataset.schema import DatasetInfo, read_info
+from headrace.dataset.shards import iter_tables
+from headrace.errors import DataError
+from headrace.evaluation.predictions import Decisions, Predictions
+from headrace.params import Section
+from headrace.tasks.contract import Task
+
+BaselineName = Literal["majority", "logistic_regression", "linear_svm", "rbf_svm", "random_forest"]
+
+
+class BaselineConfig(Section):
+    """Settings of the classical models; those of a model that is not fitted have no effect."""
+
+    scaling: Literal["none", "standard"] = "none"
+    """standard: each feature to mean 0 and variance 1 over the fitted records; none suits pixels, which share one scale."""
+    logistic_c: float = 1.0
+    """Inverse strength of the L2 penalty."""
+    linear_svm_c: float = 1.0
+    rbf_svm_c: float = 10.0
+    rbf_svm_gamma: Literal["scale", "auto"] | float = "scale"
+    forest_trees: int = 300
+    max_iterations: int = 1000
+    """Steps after which logistic regression and the linear SVM stop, converged or not; the report says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class FittedBaseline:
+    """One model after fitting; `problems` are the solver's own words when it did not converge."""
+
+    name: str
+    model: Any
+    problems: list[str]
+
+
+def _make(name: str, config: BaselineConfig, seed: int) -> Any:
+    models = {
+        "majority": lambda: DummyClassifier(strategy="prior"),
+        "logistic_regression": lambda: LogisticRegression(C=config.logistic_c, max_iter=config.max_iterations),
+        "linear_svm": lambda: LinearSVC(C=config.linear_svm_c, max_iter=config.max_iterations, random_state=seed),
+        "rbf_svm": lambda: SVC(kernel="rbf", C=config.rbf_svm_c, gamma=config.rbf_svm_gamma),
+        "random_forest": lambda: RandomForestClassifier(n_estimators=config.forest_trees, random_state=seed),
+    }
+    model = models[name]()
+    return make_pipeline(StandardScaler(), model) if config.scaling == "standard" and name != "majority" else model
+
+
+def fit_baseline(
+    name: BaselineName, features: np.ndarray, labels: np.ndarray, config: BaselineConfig, *, seed: int
+) -> FittedBaseline:
+    """Fit one model on `features` (N, F) float32 and `labels` (N,) int64; the same inputs give the same model.
+
+    A solver that stops before it converged is no error: its warning is kept, so that the report can say so.
+    """
+    # One thread: the sums then have one order on every machine, and on shared cores small matrices lose by spinning threads
+    # (logistic regression on 1,236 digits: 0.1 s with one, 7 s with two on two busy cores).
+    with warnings.catch_warnings(record=True) as caught, threadpool_limits(1):
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", ConvergenceWarning)
+        model = _make(name, config, seed).fit(features, labels)
+    return FittedBaseline(name, model, [" ".join(str(warning.message).split()).split(". ")[0] for warning in caught])
+
+
+def predict(fitted: FittedBaseline, features: np.ndarray, *, classes: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """Predicted labels (N,) int64 and probabilities (N, classes) float32; None for a model that gives only a decision.
+
+    A class the model has never seen gets probability 0.
+    """
+    with threadpool_limits(1):
+        predicted = fitted.model.predict(features).astype(np.int64)
+        if not hasattr(fitted.model, "predict_proba"):
+            return predicted, None
+        probabilities = np.zeros((len(features), classes), dtype=np.float32)
+        probabilities[:, fitted.model.classes_] = fitted.model.predict_proba(features)
+    return predicted, probabilities
+
+
+def draw_training_sample(folder: Path, task: Task, *, max_records: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Features (N, F) and labels (N,) of at most `max_records` records, drawn without replacement by `seed`.
+
+    Only the chosen records are ever in memory together.
+
+    Raises:
+        DataError: no records, an unknown label, or fewer than two classes to tell apart.
+    """
+    info = read_info(folder)
+    chosen = np.zeros(info.rows, dtype=bool)
+    chosen[np.random.default_rng(seed).permutation(info.rows)[:max_records]] = True
+    features, labels, first = [], [], 0
+    for table in iter_tables(folder):
+        picked = table.filter(pa.array(chosen[first : first + table.num_rows]))
+        first += table.num_rows
+        if picked.num_rows:
+            features.append(_finite(task.features(picked, info.record), picked))
+            labels.append(picked.column("label").to_numpy())
+    if not labels:
+        raise DataError(f"{folder} has no records, so there is nothing to fit a baseline on. Check the split.")
+    y = np.concatenate(labels)
+    _check_labels(y, folder, info)
+    present = np.unique(y)
+    if len(present) < 2:
+        raise DataError(
+            f"The {len(y)} training records drawn from {folder} all belong to class '{info.classes[int(present[0])]}': nothing "
+            f"can be learned from one class. Add records of another class, or raise baseline.max_records."
+        )
+    return np.concatenate(features), y
+
+
+def predict_split(fitted: Sequence[FittedBaseline], folder: Path, task: Task) -> dict[str, Decisions]:
+    """Each model's predictions on a split, streamed: features of one row group at a time.
+
+    Raises:
+        DataError: the split has no records, or a label or feature that cannot be used.
+    """
+    info = read_info(folder)
+    ids: list[str] = []
+    labels: list[np.ndarray] = []
+    outcomes: dict[str, list[tuple[np.ndarray, np.ndarray | None]]] = {model.name: [] for model in fitted}
+    for table in iter_tables(folder):
+        if table.num_rows == 0:
+            continue
+        ids += table.column("id").to_pylist()
+        labels.append(table.column("label").to_numpy())
+        _check_labels(labels[-1], folder, info)
+        features = _finite(task.features(table, info.record), table)
+        for model in fitted:
+            outcomes[model.name].append(predict(model, features, classes=len(info.classes)))
+    if not ids:
+        raise DataError(f"{folder} has no records, so nothing can be measured. Check the fractions of `split`.")
+    y = np.concatenate(labels)
+    return {name: _join(ids, y, parts) for name, parts in outcomes.items()}
+
+
+def _join(ids: list[str], labels: np.ndarray, parts: list[tuple[np.ndarray, np.ndarray | None]]) -> Decisions:
+    predicted = np.concatenate([part for part, _ in parts])
+    known = [probabilities for _, probabilities in parts if probabilities is not None]
+    return Predictions(ids, labels, predicted, np.concatenate(known)) if known else Decisions(ids, labels, predicted)
+
+
+def _check_labels(labels: np.ndarray, folder: Path, info: DatasetInfo) -> None:
+    outside = labels[(labels < 0) | (labels >= len(info.classes))]
+    if outside.size:
+        raise DataError(
+            f"{folder} holds {outside.size} records with label {outside[0]}, outside the {len(info.classes)} classes of the data "
+            f"set. `validate` quarantines such records; rerun it."
+        )
+
+
+def _finite(features: np.ndarray, table: pa.Table) -> np.ndarray:
+    bad = ~np.isfinite(features).all(axis=1)
+    if bad.any():
+        where = table.column("id")[int(np.argmax(bad))]
+        raise DataError(
+            f"{int(bad.sum())} records have features that are not finite numbers, such as {where}. Check them in `validate`."
+        )
+    return features

@@ -1,0 +1,87 @@
+"""The absolute gate: may this candidate be registered at all? A verdict is a result in a file, never a crash."""
+
+import math
+from collections.abc import Mapping
+
+from headrace.errors import ParamsError
+from headrace.evaluation.significance import Comparison
+from headrace.params import Report, did_you_mean
+
+NOT_WORSE = "not_worse_than_best_baseline"
+
+
+class Check(Report):
+    """One condition of the gate. `value` is None when the metric is undefined, and an undefined metric never passes."""
+
+    name: str
+    value: float | None
+    threshold: float
+    passed: bool
+
+
+class Verdict(Report):
+    """`allowed`: every check passed. `better`: the candidate is shown to beat the best baseline, which the gate does not ask."""
+
+    allowed: bool
+    better: bool
+    reasons: list[str]
+    checks: list[Check]
+
+
+def reach_verdict(
+    metrics: Mapping[str, float | None], thresholds: Mapping[str, float], best: Comparison | None, *, max_regression: float
+) -> Verdict:
+    """Check thresholds and the paired comparison with the best baseline.
+
+    Args:
+        metrics: what was measured; None for an undefined one.
+        thresholds: `min_<metric>` and `max_<metric>` to limit.
+        best: comparison with the best baseline; None when there is none to compare with.
+        max_regression: how far below the best baseline the interval's lower bound may lie, in the unit of the score.
+
+    Raises:
+        ParamsError: a threshold for a metric that this evaluation does not measure.
+    """
+    checks, failures = [], []
+    for name, limit in thresholds.items():
+        side, _, metric = name.partition("_")
+        if side not in ("min", "max") or metric not in metrics:
+            known = [f"{bound}_{key}" for bound in ("min", "max") for key in metrics]
+            raise ParamsError(f"params.yaml: unknown threshold 'evaluate.thresholds.{name}'.{did_you_mean(name, known)}")
+        value = metrics[metric]
+        if value is None or not math.isfinite(value):
+            checks.append(Check(name=name, value=None, threshold=limit, passed=False))
+            failures.append(f"{metric} is undefined on this test split, so {name} {limit:g} cannot be met.")
+            continue
+        passed = value >= limit if side == "min" else value <= limit
+        checks.append(Check(name=name, value=value, threshold=limit, passed=passed))
+        if not passed:
+            failures.append(f"{metric} is {value:.4f}, {'below' if side == 'min' else 'above'} {name} {limit:g}.")
+    if best is not None:
+        passed = best.difference_low >= -max_regression
+        checks.append(Check(name=NOT_WORSE, value=best.difference_low, threshold=-max_regression, passed=passed))
+        if not passed:
+            failures.append(
+                f"It may be worse than {best.model}, the best baseline, by {-best.difference_low:.4f} "
+                f"({describe_difference(best)}); max_regression is {max_regression:g}."
+            )
+    better = best is not None and best.difference_low > 0
+    passed_note = [] if failures else [f"All {len(checks)} checks passed." if checks else "No check is configured."]
+    return Verdict(
+        allowed=not failures, better=better, reasons=[*failures, *passed_note, _compare_in_words(best, better)], checks=checks
+    )
+
+
+def describe_difference(row: Comparison) -> str:
+    """Such as 'difference +0.0123, interval -0.0010 to +0.0250'."""
+    return f"difference {row.difference:+.4f}, interval {row.difference_low:+.4f} to {row.difference_high:+.4f}"
+
+
+def _compare_in_words(best: Comparison | None, better: bool) -> str:  # noqa: FBT001 - private, one caller
+    if best is None:
+        return "There is no baseline to compare with."
+    if better:
+        return f"Better than {best.model}, the best baseline: {describe_difference(best)}."
+    if best.difference_high < 0:
+        return f"Worse than {best.model}, the best baseline: {describe_difference(best)}."
+    return f"Not shown to be better than {best.model}, the best baseline: {describe_difference(best)}."

@@ -1,0 +1,79 @@
+"""Fit classical models on the same split, as a floor for the trained candidate. Needs neither augment nor train.
+
+Run by the DAG: python -m headrace.stages baseline --splits data/splits --out reports/baselines.parquet
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+from sklearn.metrics import accuracy_score
+
+from headrace.dataset.schema import read_info
+from headrace.evaluation.baselines import BaselineConfig, BaselineName, draw_training_sample, fit_baseline, predict_split
+from headrace.evaluation.predictions import write_baselines
+from headrace.listening import Progress, SilentProgress
+from headrace.params import Out, Report, Section
+from headrace.plugins import resolve
+
+
+class Params(Section):
+    """Which classical models, on how many records."""
+
+    models: Annotated[tuple[BaselineName, ...], Field(min_length=1)] = (
+        "majority",
+        "logistic_regression",
+        "linear_svm",
+        "rbf_svm",
+    )
+    """Fitted in this order; random_forest is the fifth."""
+    max_records: Annotated[int, Field(ge=2)] = 5000
+    """Training records used at most, drawn by `seed`: a kernel machine on 50,000 images would take an hour."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 17
+    config: BaselineConfig = BaselineConfig()
+
+
+class BaselineResult(Report):
+    """One classical model on the test split."""
+
+    accuracy: float
+    converged: bool
+    problems: list[str]
+
+
+class BaselineReport(Report):
+    """What the floor is, and on how many records it stands."""
+
+    training_records: int
+    """Records of the training split."""
+    used_records: int
+    """Records the models were fitted on: all, or a sample of max_records."""
+    sampled: bool
+    test_records: int
+    features: int
+    models: dict[str, BaselineResult]
+
+
+def run(params: Params, *, splits: Path, out: Out, progress: Progress | None = None) -> BaselineReport:
+    """Fit each model once, predict the test split, write one row per model and test record."""
+    progress = progress or SilentProgress()
+    info = read_info(splits / "train")
+    task = resolve("tasks", info.task, None, where="collect.task")
+    x, y = draw_training_sample(splits / "train", task, max_records=params.max_records, seed=params.seed)
+    progress.start("baselines", len(params.models), unit="models")
+    fitted = []
+    for name in dict.fromkeys(params.models):
+        fitted.append(fit_baseline(name, x, y, params.config, seed=params.seed))
+        progress.advance(note=name)
+    outcomes = predict_split(fitted, splits / "test", task)
+    write_baselines(out, outcomes)
+    accuracy = {name: float(accuracy_score(outcome.labels, outcome.predicted)) for name, outcome in outcomes.items()}
+    progress.finish(note=", ".join(f"{name} {value:.3f}" for name, value in accuracy.items()))
+    return BaselineReport(
+        training_records=info.rows,
+        used_records=len(y),
+        sampled=len(y) < info.rows,
+        test_records=len(next(iter(outcomes.values())).ids),
+        features=x.shape[1],
+        models={m.name: BaselineResult(accuracy=accuracy[m.name], converged=not m.problems, problems=m.problems) for m in fitted},
+    )

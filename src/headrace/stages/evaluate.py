@@ -1,0 +1,113 @@
+"""Judge the candidate on the test split, beside the baselines, and say whether it may be registered.
+
+Run by the DAG: python -m headrace.stages evaluate --model models/candidate/model.json --predictions reports/predictions.parquet
+    --baselines reports/baselines.parquet --plots reports/plots/evaluate
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator
+
+from headrace.errors import DataError
+from headrace.evaluation.gates import Verdict, reach_verdict
+from headrace.evaluation.significance import Comparison, compare, mean_interval
+from headrace.evaluation.tables import write_tables
+from headrace.params import Out, Report, Section, parse_section
+from headrace.plugins import resolve
+
+MODEL_FORMAT = 1
+
+
+class Params(Section):
+    """The absolute gate and how intervals are computed."""
+
+    evaluation: str | None = None
+    """Module of evaluation/ or own `module:attribute` that judges; none: the one the task names."""
+    thresholds: dict[str, float] = {}  # noqa: RUF012 - pydantic copies it
+    """`min_<metric>` or `max_<metric>`, any metric of reports/evaluate.json; the candidate must meet them all."""
+    max_regression: Annotated[float, Field(ge=0)] = 0.01
+    """How far below the best baseline the lower bound of the paired interval may lie, in the unit of the score."""
+    resamples: Annotated[int, Field(ge=100, le=10_000_000)] = 10_000
+    """Bootstrap samples."""
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    seed: Annotated[int, Field(ge=0)] = 17
+    options: dict[str, Any] = {}  # noqa: RUF012 - pydantic copies it
+    """Options of the task's evaluation, such as `calibration_bins`."""
+
+    @field_validator("thresholds")
+    @classmethod
+    def _sides(cls, thresholds: dict[str, float]) -> dict[str, float]:
+        for name in thresholds:
+            if not name.startswith(("min_", "max_")):
+                raise ValueError(f"threshold '{name}' must start with min_ or max_, such as min_accuracy")
+        return thresholds
+
+
+class EvaluateReport(Report):
+    """Metrics for `dvc metrics`, the verdict, and the tables behind them."""
+
+    evaluation: str
+    fingerprint: str
+    """Of the training that made the candidate, from model.json."""
+    test_records: int
+    test_digest: str
+    """sha256 of the ids and labels that were judged."""
+    metrics: dict[str, float | None]
+    score: str
+    """The metric that is compared with the baselines."""
+    score_low: float
+    score_high: float
+    confidence: float
+    verdict: Verdict
+    comparison: list[Comparison]
+    """Baselines, best first, each with the paired difference candidate minus baseline."""
+    notes: list[str]
+    figures: dict[str, str]
+    """Title of each figure in reports/plots/evaluate."""
+    details: dict[str, Any]
+
+
+def run(params: Params, *, model: Path, predictions: Path, baselines: Path, plots: Out) -> EvaluateReport:
+    """Measure, compare, judge, draw. Reads only what a trainer and `baseline` saved."""
+    card = _read_card(model)
+    task = resolve("tasks", card["task"], None, where="collect.task")
+    name = params.evaluation or task.EVALUATION
+    evaluation = resolve("evaluation", name, None, where="evaluate.evaluation")
+    options = parse_section(params.options, "evaluate.options", evaluation.Options, where="params.yaml")
+    judged = evaluation.judge(predictions, baselines, card, options)
+    resampling: dict[str, Any] = {"resamples": params.resamples, "seed": params.seed, "confidence": params.confidence}
+    _, low, high = mean_interval(judged.scores, **resampling)
+    comparison = compare(judged.scores, judged.baseline_scores, **resampling)
+    best = comparison[0] if comparison else None
+    verdict = reach_verdict(judged.metrics, params.thresholds, best, max_regression=params.max_regression)
+    write_tables(plots, judged.tables)
+    return EvaluateReport(
+        evaluation=name,
+        fingerprint=str(card.get("fingerprint", "")),
+        test_records=judged.records,
+        test_digest=judged.digest,
+        metrics=judged.metrics,
+        score=judged.score_name,
+        score_low=low,
+        score_high=high,
+        confidence=params.confidence,
+        verdict=verdict,
+        comparison=comparison,
+        notes=judged.notes,
+        figures=evaluation.draw(judged, (low, high), comparison, plots),
+        details=judged.details,
+    )
+
+
+def _read_card(path: Path) -> dict[str, Any]:
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist: there is no candidate to judge. Run `train`.") from None
+    except ValueError as error:
+        raise DataError(f"{path} is not JSON ({error}). Rerun `train`.") from None
+    if not isinstance(card, dict) or card.get("format") != MODEL_FORMAT or not isinstance(card.get("task"), str):
+        raise DataError(f"{path} is no model.json of format {MODEL_FORMAT} with a task. Rerun `train`, or write these keys.")
+    return card
