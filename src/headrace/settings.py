@@ -193,6 +193,11 @@ def git(project: Path, *arguments: str) -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
+def current_branch(project: Path) -> str:
+    """The branch that is checked out, '' when there is none."""
+    return git(project, "symbolic-ref", "--quiet", "--short", "HEAD")
+
+
 def prepare_process(settings: Settings) -> None:
     """Set the environment of this process and its children: telemetry off, safe model loading, the environment's own tools first.
 
@@ -218,6 +223,11 @@ def environment_bin() -> Path:
 def child_environment(**extra: str) -> dict[str, str]:
     """This process's environment with more variables, for a child."""
     return {**os.environ, **extra}
+
+
+def set_variable(name: str, value: str) -> None:
+    """Set a variable for this process and its children."""
+    os.environ[name] = value
 
 
 def variable(name: str) -> str:

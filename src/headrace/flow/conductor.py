@@ -1,0 +1,137 @@
+"""What `headrace run` does around the flow: answer at once when nothing changed, plan, start the flow only when there is work."""
+
+import importlib
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from headrace.errors import ConfigError, EngineError, HeadraceError, StageFailed
+from headrace.flow import freshness
+from headrace.flow.launcher import Launcher, Plan
+from headrace.flow.run import Run, open_run
+from headrace.flow.steps import pending
+from headrace.flow.terminal import Terminal
+from headrace.params import did_you_mean
+from headrace.settings import Settings, current_branch
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run came to, for the terminal and for --json."""
+
+    stages: dict[str, str]
+    """Stage or step to end state; empty when nothing had to be asked."""
+    num_stages: int
+    seconds: float
+    is_noop: bool
+    headlines: dict[str, str] = field(default_factory=dict)
+
+
+def run_pipeline(
+    settings: Settings, terminal: Terminal, *, stages: list[str] | None = None, force: bool = False, flow: str = "train"
+) -> RunResult:
+    """Bring the project up to date.
+
+    Args:
+        settings: of this machine and project.
+        terminal: what the person sees.
+        stages: only these and what they need, without the steps after the DAG; None: everything.
+        force: run the wanted stages (all, when none is named) even when nothing changed.
+        flow: name of the module and flow in pipelines/.
+
+    Raises:
+        HeadraceError: as the stages and steps raise it.
+    """
+    started = time.monotonic()
+    context = _context(settings)
+    if not stages and not force:
+        fresh = freshness.fresh_stages(settings.local, context)
+        if fresh is not None:
+            return RunResult({}, fresh, time.monotonic() - started, is_noop=True)
+    # Prefect takes a second to import, and DVC plans in a process of its own: both at once.
+    warm = threading.Thread(target=_import_prefect, daemon=True)
+    with open_run(settings, terminal) as run:
+        warm.start()
+        run.look(forced=frozenset())
+        if stages:
+            run.plan, run.is_partial = select(run.plan, stages), True
+        if force:
+            run.forced = frozenset(stages or [stage.name for stage in run.plan.stages])
+            run.stale = run.plan.stale(run.forced)
+        wanted = {stage.name for stage in run.plan.stages}
+        if not wanted & run.stale.keys() and not pending(run):
+            result = RunResult(dict.fromkeys(wanted, "unchanged"), len(wanted), time.monotonic() - started, is_noop=True)
+        else:
+            _start_flow(settings, run, flow)
+            result = RunResult(
+                {name: outcome.state.value for name, outcome in run.outcomes.items()},
+                len(wanted),
+                time.monotonic() - started,
+                is_noop=False,
+                headlines={name: outcome.headline for name, outcome in run.outcomes.items()},
+            )
+        if not run.is_partial:
+            outs = [out for stage in run.plan.stages for out in stage.outs]
+            freshness.remember(settings.local, inputs=run.source_marks, outputs=outs, context=_context(settings), stages=len(wanted))
+    return result
+
+
+def plan_only(settings: Settings) -> Plan:
+    """What would run and why; changes nothing and takes no workspace."""
+    with Launcher(settings.project) as launcher:
+        return launcher.plan()
+
+
+def select(plan: Plan, wanted: list[str]) -> Plan:
+    """The part of a plan that `wanted` stages need; all of it when none is named. Raises ConfigError for an unknown name."""
+    if not wanted:
+        return plan
+    stages = {stage.name: stage for stage in plan.stages}
+    for name in wanted:
+        if name not in stages:
+            raise ConfigError(f"dvc.yaml has no stage '{name}'.{did_you_mean(name, stages)}")
+    kept, waiting = set[str](), list(wanted)
+    while waiting:
+        name = waiting.pop()
+        kept.add(name)
+        waiting += stages[name].parents
+    return Plan(tuple(stage for stage in plan.stages if stage.name in kept), plan.has_remote)
+
+
+def _import_prefect() -> None:
+    importlib.import_module("prefect")
+
+
+def _start_flow(settings: Settings, run: Run, name: str) -> None:
+    sys.path.insert(0, str(settings.project))
+    try:
+        flow: Any = getattr(importlib.import_module(f"pipelines.{name}"), name)
+    except ModuleNotFoundError as error:
+        if error.name not in ("pipelines", f"pipelines.{name}"):
+            raise
+        raise ConfigError(f"{settings.project} has no pipelines/{name}.py: the flow that runs the DAG.") from None
+    try:
+        flow(force=sorted(run.forced) or None)
+    except HeadraceError:
+        raise
+    except Exception as error:
+        failed = [outcome for outcome in run.outcomes.values() if outcome.state.value == "failed"]
+        if failed:
+            raise StageFailed(str(error)) from error
+        where = settings.prefect_api_url or "its temporary server"
+        raise EngineError(
+            f"Prefect failed at {where}: {' '.join(str(error).split())[:300]}. Check PREFECT_API_URL, or unset it to use the "
+            f"temporary server; `dvc repro` runs the stages without Prefect."
+        ) from error
+
+
+def _context(settings: Settings) -> dict[str, Any]:
+    """What else than files decides whether there is work."""
+    return {
+        "store": settings.tracking_uri,
+        "experiment": settings.experiment if (settings.project / "params.yaml").exists() else "",
+        "branch": current_branch(settings.project) if settings.is_shared_registry else "",
+        "project": str(settings.project),
+    }

@@ -1,0 +1,206 @@
+"""DVC's side of the flow: plan the graph, run a stage, bring outputs back, push. The only module that imports dvc.
+
+It runs as a small process of its own, `python -m headrace.flow.dag`, started by `launcher.py`: dvc is imported there once, while the
+flow's process imports prefect, and every operation runs in a fork of it, so that a stage costs no second import and can be killed
+with its whole process group. docs/decisions/0004-one-fork-per-stage.md has the figures.
+
+Of DVC it uses `Repo` with `index.graph`, `reproduce`, `checkout`, `push`, and of a stage `status()`, names, deps, outs and params.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from headrace.processes import ProcessId, end_group, watch
+
+
+def serve(control: socket.socket, owner: ProcessId) -> None:
+    """Answer requests until the owner closes the control socket or dies; then end what still runs.
+
+    A request is one JSON line with two file descriptors: a socket for replies, and where the command's output goes.
+    """
+    import dvc.commands.repro  # noqa: F401  # with it come dvc.repo and all that a stage needs: every fork has them
+    from dvc.ui import ui
+
+    ui.enable()
+
+    # Children are reaped by the system: their exit codes come over the reply socket, and its end tells of a kill.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the owner's to handle: it ends our groups
+    groups: list[int] = []
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(control, 65536, 2)
+        if not message:
+            break
+        pid = os.fork()
+        if pid == 0:
+            control.close()
+            reply, output = descriptors
+            _child(json.loads(message), reply, output, owner)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        groups.append(pid)
+        control.sendall(b".")
+    for group in groups:
+        end_group(group)
+
+
+def _child(request: dict[str, Any], reply: int, output: int, owner: ProcessId) -> None:
+    code = 1
+    with socket.socket(fileno=reply) as replies:
+        try:
+            os.setsid()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            with open(os.devnull, "rb") as nothing:
+                os.dup2(nothing.fileno(), 0)
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+            os.close(output)
+            os.environ.update(request.get("environment", {}))
+            _send(replies, {"process": ProcessId.own().to_text()})
+            watch([owner], lambda: end_group(os.getpid()))
+            operation = OPERATIONS[request["operation"]]
+            _send(replies, {"result": operation(**request.get("arguments", {}))})
+            code = 0
+        except BaseException as error:  # noqa: BLE001  # a fork must never return into the server's loop
+            with contextlib.suppress(OSError):
+                _send(replies, {"error": _message(error)})
+        finally:
+            with contextlib.suppress(Exception):
+                sys.stdout.flush()
+                sys.stderr.flush()
+            os._exit(code)
+
+
+def _send(replies: socket.socket, message: dict[str, Any]) -> None:
+    replies.sendall(json.dumps(message).encode() + b"\n")
+
+
+def _message(error: BaseException | None) -> str:
+    """DVC wraps its errors: the innermost one says what happened."""
+    parts: list[str] = []
+    while error is not None:
+        text = " ".join(str(error).split()) or type(error).__name__
+        if text not in parts:
+            parts.append(text)
+        error = error.__cause__
+    return ": ".join(parts)
+
+
+def plan() -> dict[str, Any]:
+    """The graph in topological order, and of each stage: parents, meta, paths, and why it would run.
+
+    Returns:
+        {"stages": [{name, parents, meta, deps, outs, changes, frozen, locked}], "remote": bool}; `changes` is a list of
+        {kind, what, change, old, new}, empty for a stage that is up to date as far as its own inputs tell.
+    """
+    import networkx
+    from dvc.repo import Repo
+
+    with Repo(_wait_for_lock=True) as repo, repo.lock:
+        graph = repo.index.graph
+        order = list(networkx.lexicographical_topological_sort(graph.reverse(), key=lambda stage: stage.addressing))
+        return {
+            "stages": [
+                {
+                    "name": stage.addressing,
+                    "parents": sorted(parent.addressing for parent in graph.successors(stage)),
+                    "meta": dict(stage.meta or {}),
+                    "deps": [dep.fs_path for dep in stage.deps if dep.is_in_repo],
+                    "outs": [out.fs_path for out in stage.outs],
+                    "changes": list(_changes(stage)),
+                    "frozen": bool(stage.frozen),
+                    "locked": any(out.hash_info for out in stage.outs),
+                }
+                for stage in order
+                if stage.cmd
+            ],
+            "remote": bool(repo.config["core"].get("remote")),
+        }
+
+
+def _changes(stage: Any) -> Iterator[dict[str, Any]]:
+    from dvc.dependency import ParamsDependency
+
+    if not any(out.hash_info for out in stage.outs):
+        yield {"kind": "new", "what": stage.addressing, "change": "never ran"}
+        return
+    for entry in stage.status().get(stage.addressing, []):
+        if isinstance(entry, str):
+            yield {"kind": "cmd" if entry == "changed command" else "always", "what": "cmd", "change": entry}
+            continue
+        for paths in entry.get("changed outs", {}), entry.get("changed deps", {}):
+            kind = "out" if paths is entry.get("changed outs") else "dep"
+            for path, change in paths.items():
+                if isinstance(change, dict):  # a params file: key to change
+                    dependency = next(d for d in stage.deps if isinstance(d, ParamsDependency) and str(d) == path)
+                    yield from _param_changes(dependency, path, change)
+                else:
+                    yield {"kind": kind, "what": path, "change": str(change)}
+
+
+def _param_changes(dependency: Any, path: str, changed: dict[str, str]) -> Iterator[dict[str, Any]]:
+    before = dict(dependency.hash_info.value or {})
+    after = dict(dependency.read_params(flatten=True))
+    for key, change in changed.items():
+        was, now = _leaves(before.get(key), key), _leaves(after.get(key), key)
+        for leaf in sorted(was.keys() | now.keys()):
+            if was.get(leaf) != now.get(leaf):
+                yield {
+                    "kind": "param",
+                    "what": f"{path}:{leaf}",
+                    "change": str(change),
+                    "old": was.get(leaf),
+                    "new": now.get(leaf),
+                }
+
+
+def _leaves(value: Any, key: str) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return {leaf: found for part, inner in value.items() for leaf, found in _leaves(inner, f"{key}.{part}").items()}
+    return {} if value is None else {key: value}
+
+
+def reproduce(stage: str, *, force: bool, pull: bool) -> None:
+    """Run one stage, or restore it from the run-cache; parents are up to date already. `pull` asks the remote for both."""
+    from dvc.repo import Repo
+
+    with Repo(_wait_for_lock=True) as repo:
+        repo.reproduce([stage], single_item=True, force=force, pull=pull)
+
+
+def checkout(stages: list[str]) -> None:
+    """Bring back the outputs that dvc.lock names for these stages."""
+    from dvc.repo import Repo
+
+    with Repo(_wait_for_lock=True) as repo:
+        repo.checkout(targets=stages, force=True, allow_missing=True)
+
+
+def push() -> int:
+    """Send outputs and run-cache to the default remote; returns how many objects were new there."""
+    from dvc.repo import Repo
+
+    with Repo(_wait_for_lock=True) as repo:
+        return int(repo.push(run_cache=True))
+
+
+OPERATIONS: dict[str, Callable[..., Any]] = {"plan": plan, "reproduce": reproduce, "checkout": checkout, "push": push}
+
+
+def _main(serving: Callable[[socket.socket, ProcessId], None] = serve) -> None:
+    owner = ProcessId.from_text(sys.argv[2])
+    if owner is None:
+        raise SystemExit("started by headrace.flow.launcher only")
+    with socket.socket(fileno=int(sys.argv[1])) as control:
+        serving(control, owner)
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,243 @@
+"""The flow's side of DVC: ask for a plan, start a DVC command, read its log, end it. Imports neither dvc nor prefect."""
+
+import json
+import os
+import selectors
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from headrace.errors import ConfigError, EngineError
+from headrace.processes import ProcessId, end_group
+from headrace.settings import child_environment
+
+
+@dataclass(frozen=True)
+class Change:
+    """One reason why a stage would run."""
+
+    kind: str
+    """dep, param, out, cmd, new or always."""
+    what: str
+    change: str
+    old: Any = None
+    new: Any = None
+
+    def __str__(self) -> str:
+        if self.kind == "param":
+            return f"{self.what}: {self.old!r} -> {self.new!r}"
+        return self.change if self.kind in ("new", "always", "cmd") else f"{self.what} {self.change}"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of the DAG, as DVC sees it at the moment of planning."""
+
+    name: str
+    parents: tuple[str, ...]
+    meta: dict[str, Any]
+    deps: tuple[Path, ...]
+    outs: tuple[Path, ...]
+    changes: tuple[Change, ...]
+    is_locked: bool
+    """Whether dvc.lock has an entry for it: outputs that can be brought back."""
+
+    @property
+    def retries(self) -> int:
+        """Times a failed stage is tried again (`meta: retries`)."""
+        return int(self.meta.get("retries", 0))
+
+    @property
+    def timeout_s(self) -> float | None:
+        """Seconds after which its process group is killed (`meta: timeout_s`); None: no limit."""
+        limit = self.meta.get("timeout_s")
+        return float(limit) if limit is not None else None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The graph, parents before children."""
+
+    stages: tuple[Stage, ...]
+    has_remote: bool
+
+    def stale(self, forced: frozenset[str] = frozenset()) -> dict[str, str]:
+        """Stages that would run, with the reason: changed themselves, forced, or downstream of one that would."""
+        found: dict[str, str] = {}
+        for stage in self.stages:
+            if stage.name in forced:
+                found[stage.name] = "forced"
+            elif stage.changes:
+                found[stage.name] = "; ".join(str(change) for change in stage.changes)
+            else:
+                before = [parent for parent in stage.parents if parent in found]
+                if before:
+                    found[stage.name] = f"if {' or '.join(before)} gives another result"
+        return found
+
+
+@dataclass
+class Execution:
+    """A DVC command at work."""
+
+    replies: socket.socket
+    output: int
+    process: ProcessId | None = None
+    answer: dict[str, Any] = field(default_factory=dict)
+
+    def wait(self, on_line: Callable[[str], None], *, timeout_s: float | None = None) -> dict[str, Any]:
+        """Hand over the log line by line until the command ends; returns its last reply, {} when it was killed.
+
+        Raises:
+            TimeoutError: the limit passed; the process group has been killed.
+        """
+        deadline = time.monotonic() + timeout_s if timeout_s is not None else None
+        rest, replies = b"", b""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.output, selectors.EVENT_READ)
+            selector.register(self.replies, selectors.EVENT_READ)
+            waiting = 2
+            while waiting:
+                left = None if deadline is None else max(0.0, deadline - time.monotonic())
+                ready = selector.select(left)
+                if not ready and deadline is not None and time.monotonic() >= deadline:
+                    self.end()
+                    raise TimeoutError
+                for key, _ in ready:
+                    if key.fileobj == self.output:
+                        chunk = os.read(self.output, 65536)
+                        rest += chunk.replace(b"\r", b"\n")
+                        *lines, rest = rest.split(b"\n")
+                        for line in lines:
+                            on_line(line.decode("utf-8", "replace"))
+                    else:
+                        chunk = self.replies.recv(65536)
+                        replies += chunk
+                        *messages, replies = replies.split(b"\n")
+                        for message in messages:
+                            self._take(json.loads(message))
+                    if not chunk:
+                        selector.unregister(key.fileobj)
+                        waiting -= 1
+        if rest:
+            on_line(rest.decode("utf-8", "replace"))
+        os.close(self.output)
+        self.replies.close()
+        return self.answer
+
+    def _take(self, message: dict[str, Any]) -> None:
+        if "process" in message:
+            self.process = ProcessId.from_text(message["process"])
+        else:
+            self.answer = message
+
+    def end(self, *, grace_s: float = 0.0) -> None:
+        """Kill the command with everything it started."""
+        if self.process is None:  # its first message may still be in the socket
+            self.replies.settimeout(2.0)
+            try:
+                for message in self.replies.recv(65536).split(b"\n"):
+                    if message:
+                        self._take(json.loads(message))
+            except TimeoutError:
+                return
+        if self.process is not None:
+            end_group(self.process.pid, grace_s=grace_s)
+
+
+class Launcher:
+    """The DVC process of one run; a context manager. Starting it returns at once: dvc is imported meanwhile."""
+
+    def __init__(self, project: Path) -> None:
+        self._project = project
+        self._lock = threading.Lock()
+        self._running: list[Execution] = []
+
+    def __enter__(self) -> Self:
+        self._control, theirs = socket.socketpair()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "headrace.flow.dag", str(theirs.fileno()), ProcessId.own().to_text()],
+            cwd=self._project,
+            stdin=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
+            env=child_environment(),
+        )
+        theirs.close()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for execution in self._running:
+            execution.end()
+        self._control.close()
+        self._process.wait(timeout=10)
+
+    def start(self, operation: str, *, environment: dict[str, str] | None = None, **arguments: Any) -> Execution:
+        """Begin an operation of `dag.py` in a fork, with `environment` added to its variables."""
+        request = {"operation": operation, "arguments": arguments, "environment": environment or {}}
+        ours, theirs = socket.socketpair()
+        reading, writing = os.pipe()
+        try:
+            with self._lock:
+                socket.send_fds(self._control, [json.dumps(request).encode()], [theirs.fileno(), writing])
+                if not self._control.recv(1):
+                    raise EngineError("the process that runs DVC ended by itself. Run `dvc status` to see whether DVC works here.")
+        except OSError as error:
+            raise EngineError(f"the process that runs DVC cannot be reached ({error}). Run the command again.") from None
+        finally:
+            theirs.close()
+            os.close(writing)
+        execution = Execution(ours, reading)
+        self._running.append(execution)
+        return execution
+
+    def run(self, execution: Execution, on_line: Callable[[str], None], *, timeout_s: float | None = None) -> dict[str, Any]:
+        """Wait for a command (see `Execution.wait`) and forget it."""
+        try:
+            return execution.wait(on_line, timeout_s=timeout_s)
+        finally:
+            self._running.remove(execution)
+
+    def end_all(self) -> None:
+        """Kill every command at work, as on a cancel."""
+        for execution in list(self._running):
+            execution.end()
+
+    def plan(self) -> Plan:
+        """Read the graph and see what changed.
+
+        Raises:
+            ConfigError: DVC cannot read dvc.yaml, dvc.lock or params.yaml; its own message is passed on.
+        """
+        log: list[str] = []
+        answer = self.run(self.start("plan"), log.append)
+        if "result" not in answer:
+            raise ConfigError(f"DVC cannot plan the project: {explain(answer.get('error') or ' '.join(log[-3:]))}")
+        return Plan(
+            stages=tuple(
+                Stage(
+                    name=stage["name"],
+                    parents=tuple(stage["parents"]),
+                    meta=stage["meta"],
+                    deps=tuple(Path(path) for path in stage["deps"]),
+                    outs=tuple(Path(path) for path in stage["outs"]),
+                    changes=() if stage["frozen"] else tuple(Change(**change) for change in stage["changes"]),
+                    is_locked=stage["locked"],
+                )
+                for stage in answer["result"]["stages"]
+            ),
+            has_remote=answer["result"]["remote"],
+        )
+
+
+def explain(message: str) -> str:
+    """DVC's message with the next step for the cases it leaves the user alone with."""
+    if "dvc.lock" in message and ("<<<<<<<" in message or "invalid" in message.lower() or "could not" in message.lower()):
+        return f"{message} After a merge, take one side: `git checkout --ours dvc.lock`, then `headrace run`."
+    return message

@@ -1,0 +1,240 @@
+"""One run of the pipeline in one workspace: the plan, the state of each stage, and how a stage is executed.
+
+Knows DVC through `launcher.py` and nothing of prefect: `pipelines/train.py` makes tasks of it, `headrace run --stage` calls it directly.
+"""
+
+import contextlib
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from headrace.errors import ConfigError, StageFailed
+from headrace.flow import freshness
+from headrace.flow.launcher import Launcher, Plan, Stage
+from headrace.flow.terminal import Terminal
+from headrace.flow.workspace import hold_workspace
+from headrace.params import did_you_mean
+from headrace.processes import ProcessId
+from headrace.settings import Settings
+from headrace.storage.local import write_json
+
+BUSY_WAIT_S = 1.0
+"""A killed DVC leaves per-file locks that the next one calls "busy" until the zombie is reaped: wait, and try once more."""
+
+DVC_NOISE = ("To track the changes", "To enable auto staging", "Updating lock file", "Generating lock file", "Use `dvc push`")
+
+PERMANENT = frozenset({"ParamsError", "ConfigError", "FormatError", "ValidationFailed", "DataError", "EnvironmentMismatch", "ResumeRefused"})
+"""Failures that a second try cannot mend."""
+
+
+class EndState(StrEnum):
+    """How a stage ended. Never anything else."""
+
+    RAN = "ran"
+    RESTORED = "restored"
+    """From the run-cache: DVC had run it with these inputs before."""
+    UNCHANGED = "unchanged"
+    FAILED = "failed"
+
+
+@dataclass
+class Outcome:
+    """What became of one stage."""
+
+    state: EndState
+    seconds: float
+    headline: str = ""
+    """A number that means something: rows kept, accuracy."""
+
+
+@dataclass
+class Run:
+    """The state of one run; made by `open_run`."""
+
+    settings: Settings
+    launcher: Launcher
+    terminal: Terminal
+    token: str
+    plan: Plan = field(default_factory=lambda: Plan((), has_remote=False))
+    forced: frozenset[str] = frozenset()
+    stale: dict[str, str] = field(default_factory=dict)
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    source_marks: dict[str, list[int]] = field(default_factory=dict)
+    is_partial: bool = False
+    """Whether only some stages were asked for: then no step follows the DAG."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def look(self, *, forced: frozenset[str] = frozenset()) -> None:
+        """Plan: read the graph, see what changed.
+
+        Raises:
+            ConfigError: DVC cannot read the project, or a forced stage does not exist.
+        """
+        if self.plan.stages and forced == self.forced:
+            return  # planned a moment ago by the command that started the flow
+        self.plan = self.launcher.plan()
+        names = [stage.name for stage in self.plan.stages]
+        for name in forced:
+            if name not in names:
+                raise ConfigError(f"dvc.yaml has no stage '{name}'.{did_you_mean(name, names)}")
+        made = {out for stage in self.plan.stages for out in stage.outs}
+        sources = {dep for stage in self.plan.stages for dep in stage.deps if dep not in made}
+        self.source_marks = freshness.marks([*sorted(sources), *(self.settings.project / name for name in freshness.ALWAYS)])
+        self.forced = forced
+        self.stale = self.plan.stale(forced)
+
+    def execute(self, stage: Stage, log: Callable[[str], None]) -> Outcome:
+        """Bring one stage up to date; its parents are. `log` receives its output line by line.
+
+        Raises:
+            StageFailed: it failed, was killed or ran into its time limit; the previous outputs have been brought back.
+        """
+        if stage.name not in self.stale:
+            return self._end(stage, EndState.UNCHANGED, 0.0)
+        started = time.monotonic()
+        self.terminal.begin(stage.name)
+        lines: list[str] = []
+        log_path = self.settings.local / "logs" / f"{stage.name}.log"
+        log_path.parent.mkdir(parents=True, exist_ok=True)
+        with log_path.open("w", encoding="utf-8") as file:
+
+            def take(line: str) -> None:
+                if not line.strip() or line.strip().startswith(DVC_NOISE) or line.startswith("\t"):
+                    return
+                lines.append(line)
+                file.write(line + "\n")
+                file.flush()
+                self.terminal.line(stage.name, line)
+                log(line)
+
+            for attempt in (1, 2):
+                problem = self._reproduce(stage, take)
+                if problem is None or "is busy" not in problem or attempt == 2:
+                    break
+                time.sleep(BUSY_WAIT_S)
+        seconds = time.monotonic() - started
+        if problem is not None:
+            self._end(stage, EndState.FAILED, seconds)
+            raise StageFailed(self._explain(stage, problem, lines, log_path))
+        return self._end(stage, self._state(stage, lines), seconds)
+
+    def _reproduce(self, stage: Stage, take: Callable[[str], None]) -> str | None:
+        """None when it went well, else what went wrong."""
+        execution = self.launcher.start(
+            "reproduce",
+            environment={"HEADRACE_RUN": self.token},
+            stage=stage.name,
+            force=stage.name in self.forced,
+            pull=self.plan.has_remote,
+        )
+        try:
+            answer = self.launcher.run(execution, take, timeout_s=stage.timeout_s)
+        except TimeoutError:
+            return f"it ran longer than its limit of {stage.timeout_s:g} s (meta: timeout_s in dvc.yaml), and was ended"
+        if "result" in answer:
+            return None
+        return str(answer.get("error") or "it was killed from outside")
+
+    def _state(self, stage: Stage, lines: list[str]) -> EndState:
+        mark = self.settings.local / "executions" / stage.name
+        if mark.exists() and mark.read_text(encoding="utf-8") == self.token:
+            return EndState.RAN
+        if any(line.startswith("Running stage") for line in lines):
+            return EndState.RAN
+        if any("is cached - skipping run" in line for line in lines) or stage.changes:
+            return EndState.RESTORED
+        return EndState.UNCHANGED
+
+    def _end(self, stage: Stage, state: EndState, seconds: float) -> Outcome:
+        outcome = Outcome(state, seconds, headline(self.settings.project, stage.name) if state is not EndState.FAILED else "")
+        with self._lock:
+            self.outcomes[stage.name] = outcome
+        self.terminal.end(stage.name, state, seconds, outcome.headline)
+        return outcome
+
+    def _explain(self, stage: Stage, problem: str, lines: list[str], log_path: Path) -> str:
+        evidence = self.settings.local / "failed" / stage.name
+        kind, message = "", ""
+        with contextlib.suppress(OSError, ValueError):
+            if (self.settings.local / "executions" / stage.name).read_text(encoding="utf-8") == self.token or not lines:
+                told = json.loads((evidence / "error.json").read_text(encoding="utf-8"))
+                kind, message = told["kind"], told["message"]
+        if not message:
+            message = problem
+            tail = [line for line in lines if not line.startswith(("Running stage", "> "))][-3:]
+            if tail:
+                message += "\n" + "\n".join(f"    {line}" for line in tail)
+        text = [f"stage {stage.name} failed{f' ({kind})' if kind else ''}: {message}"]
+        text.append(f"  log: {log_path.relative_to(self.settings.project)}")
+        if message and kind and evidence.exists():
+            text.append(f"  evidence: {evidence.relative_to(self.settings.project)}/")
+        if stage.is_locked:
+            answer = self.launcher.run(self.launcher.start("checkout", stages=[stage.name]), lambda _: None)
+            text.append(
+                "  the previous outputs have been brought back"
+                if "result" in answer
+                else f"  the previous outputs could not be brought back: {answer.get('error')}"
+            )
+        return "\n".join(text)
+
+    def is_permanent(self, stage: str) -> bool:
+        """Whether the stage's failure is one that a second try cannot mend."""
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            told = json.loads((self.settings.local / "failed" / stage / "error.json").read_text(encoding="utf-8"))
+            return told["kind"] in PERMANENT
+        return False
+
+    def save_timings(self) -> None:
+        """Write reports/timings.json: end states and seconds, for the report; outside DVC, because a clock is in it."""
+        write_json(
+            self.settings.project / "reports" / "timings.json",
+            {"stages": {name: {"state": o.state.value, "seconds": round(o.seconds, 2)} for name, o in self.outcomes.items()}},
+        )
+
+
+_current: list[Run] = []
+
+
+@contextmanager
+def open_run(settings: Settings, terminal: Terminal | None = None) -> Iterator[Run]:
+    """Hold the workspace and start DVC's process; inside another `open_run` of this process, the same run again.
+
+    Raises:
+        WorkspaceBusy: another process holds the workspace.
+    """
+    if _current:
+        yield _current[-1]
+        return
+    own = ProcessId.own()
+    token = f"{own.pid}-{own.started:.2f}-{os.urandom(4).hex()}"
+    with hold_workspace(settings.local), Launcher(settings.project) as launcher, (terminal or Terminal()) as shown:
+        run = Run(settings=settings, launcher=launcher, terminal=shown, token=token)
+        _current.append(run)
+        try:
+            yield run
+        finally:
+            _current.clear()
+
+
+def headline(project: Path, stage: str) -> str:
+    """The line a stage's report offers for the terminal, '' when it has none."""
+    try:
+        found: Any = json.loads((project / "reports" / f"{stage}.json").read_text(encoding="utf-8"))
+        return str(found.get("headline", ""))
+    except (OSError, ValueError, AttributeError):
+        return ""
+
+
+def lock_digest(project: Path) -> str:
+    """sha256 of dvc.lock, '' when there is none."""
+    from headrace.fingerprint import file_sha256
+
+    path = project / "dvc.lock"
+    return file_sha256(path) if path.exists() else ""

@@ -1,0 +1,147 @@
+"""What follows the DAG and touches the world: record, register, promote, report, push. Each is idempotent and keyed.
+
+A step's key is a digest of what decides its outcome (dvc.lock, the store, its own params). When that key is recorded as done in this
+checkout the step ends as `unchanged`, and mlflow is not imported. Steps that do not concern a project (no section of that name in
+params.yaml) do not appear in its flow.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from headrace.fingerprint import file_sha256, value_sha256
+from headrace.flow.run import EndState, Outcome, Run, lock_digest
+from headrace.params import read_yaml
+from headrace.settings import Settings, current_branch
+from headrace.storage.local import write_json
+
+STATE = "steps.json"
+
+Log = Callable[[str], Any]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step after the DAG."""
+
+    name: str
+    applies: Callable[[Run], bool]
+    key: Callable[[Settings], str]
+    act: Callable[[Run, Log], str]
+    """Does it; returns a line for the terminal."""
+
+    def take(self, run: Run, log: Log) -> Outcome:
+        """Do the step unless its key is recorded as done."""
+        key = self.key(run.settings)
+        done = _done(run.settings)
+        if done.get(self.name, {}).get("key") == key:
+            outcome = Outcome(EndState.UNCHANGED, 0.0, str(done[self.name].get("headline", "")))
+        else:
+            started = time.monotonic()
+            run.terminal.begin(self.name)
+            line = self.act(run, log)
+            log(line)
+            outcome = Outcome(EndState.RAN, time.monotonic() - started, line)
+            _record(run.settings, self.name, self.key(run.settings), line)
+        run.outcomes[self.name] = outcome
+        run.terminal.end(self.name, outcome.state, outcome.seconds, outcome.headline)
+        return outcome
+
+
+def _done(settings: Settings) -> dict[str, Any]:
+    try:
+        found = json.loads((settings.local / STATE).read_text(encoding="utf-8"))
+        return found if isinstance(found, dict) else {}
+    except (OSError, ValueError):
+        return {}
+
+
+def _record(settings: Settings, name: str, key: str, line: str) -> None:
+    write_json(settings.local / STATE, {**_done(settings), name: {"key": key, "headline": line}})
+
+
+def _has_section(name: str) -> Callable[[Run], bool]:
+    return lambda run: name in read_yaml(run.settings.project / "params.yaml")
+
+
+def _outcome_key(settings: Settings) -> str:
+    """What register and promote depend on: the DAG's result, the store, who asks, and their own params."""
+    params = read_yaml(settings.project / "params.yaml")
+    return value_sha256(
+        {
+            "lock": lock_digest(settings.project),
+            "store": settings.tracking_uri,
+            "experiment": settings.experiment,
+            "branch": current_branch(settings.project) if settings.is_shared_registry else "",
+            "register": params.get("register"),
+            "promote": params.get("promote"),
+        }
+    )
+
+
+def _report_key(settings: Settings) -> str:
+    promotion = settings.project / "reports" / "promotion.json"
+    page = settings.project / "reports" / "report.html"
+    return value_sha256(
+        {
+            "lock": lock_digest(settings.project),
+            "promotion": file_sha256(promotion) if promotion.exists() else "",
+            "page": page.exists(),
+        }
+    )
+
+
+def _record_run(run: Run, log: Log) -> str:
+    from headrace.registry.operations import record
+
+    return record(run.settings, say=log)
+
+
+def _register(run: Run, log: Log) -> str:
+    from headrace.registry.operations import register_package
+
+    return register_package(run.settings, say=log).headline
+
+
+def _promote(run: Run, log: Log) -> str:
+    from headrace.registry.operations import promote_challenger
+
+    return promote_challenger(run.settings, say=log).headline
+
+
+def _report(run: Run, log: Log) -> str:
+    from headrace.flow.page import write_page
+
+    run.save_timings()
+    return write_page(run.settings, say=log)
+
+
+def _push(run: Run, log: Log) -> str:
+    from headrace.errors import EngineError
+
+    answer = run.launcher.run(run.launcher.start("push"), log)
+    if "result" not in answer:
+        raise EngineError(f"pushing to the remote failed: {answer.get('error', 'it was killed')}. `headrace run` tries again.")
+    return f"{answer['result']} objects sent"
+
+
+STEPS = (
+    Step("record", _has_section("register"), _outcome_key, _record_run),
+    Step("register", _has_section("register"), _outcome_key, _register),
+    Step("promote", _has_section("promote"), _outcome_key, _promote),
+    Step("report", _has_section("evaluate"), _report_key, _report),
+    Step("push", lambda run: run.plan.has_remote, lambda settings: lock_digest(settings.project), _push),
+)
+
+
+def steps_of(run: Run) -> list[Step]:
+    """The steps that concern this project, in order."""
+    return [] if run.is_partial else [step for step in STEPS if step.applies(run)]
+
+
+def pending(run: Run) -> list[Step]:
+    """The steps that have something to do, as far as can be told before the DAG ran."""
+    done = _done(run.settings)
+    return [step for step in steps_of(run) if done.get(step.name, {}).get("key") != step.key(run.settings)]
