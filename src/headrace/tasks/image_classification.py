@@ -18,6 +18,7 @@ from headrace.formats.record import RawRecord
 from headrace.params import Section
 
 LOSS = "cross_entropy"
+PROGRAM = "image_classifier"
 EVALUATION = "classification"
 
 _MEASURED = pa.schema(
@@ -122,7 +123,8 @@ def make_rows(raws: Sequence[RawRecord], classes: Mapping[str, int], options: Re
             pixels[index] = row.pixels
     present = np.array([row.pixels is not None for row in rows], dtype=bool)
     mean, std = _mean_and_std(pixels.reshape(len(rows), -1))
-    storage = pa.FixedSizeListArray.from_arrays(pa.array(pixels.reshape(-1)), int(np.prod(shape)), mask=pa.array(~present))
+    # Black, not null: pyarrow 25 writes a null in a column of fixed size to Parquet, and then cannot read the file.
+    storage = pa.FixedSizeListArray.from_arrays(pa.array(pixels.reshape(-1)), int(np.prod(shape)))
     columns = [
         pa.array([_record_id(raw) for raw in raws]),
         pa.ExtensionArray.from_storage(pa.fixed_shape_tensor(pa.uint8(), shape), storage),
