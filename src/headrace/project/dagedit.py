@@ -52,7 +52,7 @@ def set_params(text: str, stage: str, section: str, packages: Sequence[str]) -> 
 def insert_stage(text: str, stanza: str, *, after: str) -> str:
     """Return dvc.yaml with the lines of a new stage below those of the stage `after`."""
     key, body = _stage(text, after)
-    end = text.find("\n", _end(body))
+    end = text.find("\n", _end(text, body))
     end = len(text) if end < 0 else end
     pad = " " * key.start_mark.column
     lines = "\n".join(f"{pad}{line}" if line else "" for line in stanza.rstrip("\n").splitlines())
@@ -63,6 +63,8 @@ def _set_list(text: str, stage: str, name: str, wanted: dict[str, str]) -> str:
     """Write list `name`; `wanted` maps an item's identity (its text, or the start of a mapping) to what stands there."""
     _, body = _stage(text, stage)
     key, value = _child(body, name)
+    if key is None and not wanted:
+        return text
     before = {item.text: item for item in _items(text, key, value)} if value is not None else {}
     kept = {identity: next((item for raw, item in before.items() if _same(raw, identity)), None) for identity in wanted}
     items = [Item(new) if (old := kept[i]) is None else Item(new, old.above, old.beside) for i, new in wanted.items()]
@@ -70,11 +72,11 @@ def _set_list(text: str, stage: str, name: str, wanted: dict[str, str]) -> str:
     lines = _render(name, items, column, _dash_column(value, column))
     if key is not None:
         start = text.rfind("\n", 0, key.start_mark.index) + 1
-        end = text.find("\n", _end(value))
+        end = text.find("\n", _end(text, value))
     else:
         first = body.value[0]  # after the stage's first key, which is its cmd
-        start = end = text.find("\n", _end(first[1]))
-        lines = ["", *lines] if lines else []
+        start = end = text.find("\n", _end(text, first[1]))
+        lines = ["", *lines]
     end = len(text) if end < 0 else end
     start = len(text) if start < 0 else start
     return text[:start] + "\n".join(lines) + (text[end:] if lines else text[end:].removeprefix("\n"))
@@ -105,7 +107,7 @@ def _items(text: str, key: Any, value: Any) -> list[Item]:
     for node in value.value:
         between = text[position : node.start_mark.index]
         above = tuple(line.strip() for line in between.splitlines()[1:] if line.strip().startswith("#"))
-        position = _end(node)
+        position = _end(text, node)
         rest = text[position : _line_end(text, position)].lstrip(" ,]")
         items.append(Item(_raw(text, node), above, rest if rest.startswith("#") else ""))
     return items
@@ -123,15 +125,15 @@ def _line_end(text: str, position: int) -> int:
 
 
 def _raw(text: str, node: Any) -> str:
-    return " ".join(text[node.start_mark.index : _end(node)].split())
+    return " ".join(text[node.start_mark.index : _end(text, node)].split())
 
 
-def _end(node: Any) -> int:
-    """Where a node's own text ends; a block collection's mark stands behind the comments that follow it."""
+def _end(text: str, node: Any) -> int:
+    """Where a node's own text ends; marks of block collections and block scalars stand behind what follows them."""
     if getattr(node, "flow_style", None) is False and node.value:
         last = node.value[-1]
-        return _end(last[1] if isinstance(last, tuple) else last)
-    return int(node.end_mark.index)
+        return _end(text, last[1] if isinstance(last, tuple) else last)
+    return len(text[: node.end_mark.index].rstrip())
 
 
 def _stage(text: str, stage: str) -> tuple[Any, Any]:

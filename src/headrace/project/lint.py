@@ -72,14 +72,14 @@ def lint(project: Path, *, sections: bool = True) -> list[Finding]:
     return sorted((finding for rule in rules for finding in rule(found)), key=lambda f: (f.file, f.line, f.rule, f.message))
 
 
-def fix(project: Path) -> list[Finding]:
-    """Mend what has one answer: deps, environment.json keys, environment.json, params.schema.json, .dvcignore.
+def fix(project: Path, *, sections: bool = True) -> list[Finding]:
+    """Mend what has one answer: deps, environment.json keys, environment.json, params.schema.json, .dvcignore. `sections` as for `lint`.
 
     Returns:
         The findings that were mended.
     """
     root = project.resolve()
-    mended = [finding for finding in lint(project) if finding.fixable]
+    mended = [finding for finding in lint(project, sections=sections) if finding.fixable]
     if (root / environment.LOCK).exists():
         environment.write(root)
     _write_lines(root / ".dvcignore", DVCIGNORE)
@@ -89,7 +89,8 @@ def fix(project: Path) -> list[Finding]:
     for stage in found.stages:
         needs = found.needs(stage)
         if needs.files or needs.packages:
-            text = dagedit.set_deps(
+            kept = [dep for dep in stage.deps if dep not in needs.idle]
+            text = dagedit.set_deps(text, stage.name, _ordered(kept, needs.missing | needs.instead))
                 text, stage.name, _ordered([dep for dep in stage.deps if dep not in needs.idle], needs.missing)
             )
             text = dagedit.set_params(text, stage.name, stage.name, sorted(_keys(needs, known)))

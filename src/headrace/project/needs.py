@@ -59,6 +59,8 @@ class Needs:
 
     missing: dict[str, Import] = field(default_factory=dict)
     """Deps to add, as they should be written, each with the import that needs it."""
+    instead: dict[str, Import] = field(default_factory=dict)
+    """Deps to write in place of folders that hold more than the stage uses."""
     idle: dict[str, str] = field(default_factory=dict)
     """Deps to remove, each with the reason."""
     packages: dict[str, Import] = field(default_factory=dict)
@@ -83,12 +85,13 @@ def read_stages(dag: Mapping[str, Any]) -> list[StageText]:
 def assess(tree: SourceTree, stage: StageText, variants: Sequence[Mapping[str, Any]], *, line: int = 1) -> Needs:
     """Compare a stage's deps with its import closure under each params file in `variants`."""
     needs = Needs()
-    used: set[str] = set()
+    readings = []
     for values in variants:
         filled = {dep: path for dep in stage.deps if (path := _filled(dep, values)) is not None}
         code, templates = _stage_code(tree, stage, values, filled, needs, line)
         if code is None:
             return needs
+        readings.append((filled, code, templates))
         needs.files |= set(code.files)
         for name, reason in code.packages.items():
             needs.packages.setdefault(name, reason)
@@ -96,32 +99,29 @@ def assess(tree: SourceTree, stage: StageText, variants: Sequence[Mapping[str, A
             own = tree.find(stage.runner_module) if stage.runner_module else None
             key = "headrace" if own is None or tree.is_own(own) else f"headrace.{stage.name}"
             needs.packages.setdefault(key, Import("headrace", tree.project / "dvc.yaml", line))
+    wide = _wide_folders(tree, stage, needs.files)
+    used: set[str] = set()
+    for filled, code, templates in readings:
         for file, reason in code.files.items():
             relative = file.relative_to(tree.project).as_posix()
             covering = {dep for dep, path in filled.items() if relative == path or relative.startswith(f"{path.rstrip('/')}/")}
             used |= covering
-            if not covering:
-                needs.missing.setdefault(templates.get(file, relative), reason)
-    _find_idle(tree, stage, needs, used, line)
+            if covering <= wide.keys():
+                (needs.instead if covering else needs.missing).setdefault(templates.get(file, relative), reason)
+    for dep in stage.deps:
+        is_code = dep.startswith("src/") and (dep.endswith(".py") or any((tree.project / dep).rglob("*.py")))
+        if is_code and dep not in used:
+            needs.idle[dep] = "nothing in the stage imports it"
+        elif dep in wide:
+            needs.idle[dep] = f"the stage does not use {', '.join(wide[dep])} in it. List the files it uses"
     return needs
 
 
-def _find_idle(tree: SourceTree, stage: StageText, needs: Needs, used: set[str], line: int) -> None:
-    for dep in stage.deps:
-        if not dep.startswith("src/"):
-            continue  # data, and code that its stage names in the command
-        below = set((tree.project / dep).rglob("*.py"))
-        if dep not in used:
-            if dep.endswith(".py") or below:
-                needs.idle[dep] = "nothing in the stage imports it"
-        elif extra := sorted(file.name for file in below - needs.files if tree.scan(file).has_code):
-            needs.idle[dep] = f"the stage does not use {', '.join(extra)} in it: list the files it uses"
-            needs.missing |= _files_below(tree, dep, needs.files, line)
-
-
-def _files_below(tree: SourceTree, folder: str, files: set[Path], line: int) -> dict[str, Import]:
-    below = sorted(file.relative_to(tree.project).as_posix() for file in files if file.is_relative_to(tree.project / folder))
-    return {path: Import(folder, tree.project / "dvc.yaml", line) for path in below}
+def _wide_folders(tree: SourceTree, stage: StageText, files: set[Path]) -> dict[str, list[str]]:
+    """Folders of code among the deps that hold more than the stage uses, with what is too much."""
+    below = {dep: sorted((tree.project / dep).rglob("*.py")) for dep in stage.deps if dep.startswith("src/")}
+    extra = {dep: [file.name for file in found if file not in files and tree.scan(file).has_code] for dep, found in below.items()}
+    return {dep: names for dep, names in extra.items() if names}
 
 
 def _filled(dep: str, values: Mapping[str, Any]) -> str | None:
