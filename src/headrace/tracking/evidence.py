@@ -4,16 +4,17 @@ import csv
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import DataError
 from headrace.fingerprint import file_sha256, value_sha256
 from headrace.tracking.facts import RESTORED_TAG, RunFacts
-from headrace.tracking.runs import Store, find_run, open_run, replay
+from headrace.tracking.runs import Store, find_run, open_run
 from headrace.tracking.secrets import strip_secrets
 from headrace.tracking.store import check, connect, experiment_id, service_errors
+from headrace.tracking.tracker import replay
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -22,15 +23,13 @@ if TYPE_CHECKING:
 ARTIFACTS_TAG = "headrace.artifacts"
 """Digest of all artifacts: equal means that nothing has to be sent."""
 
-MAX_METRICS = 500
-
 
 def record_evaluation(
     store: Store,
     facts: RunFacts,
     fingerprint: str,
     *,
-    reports: Mapping[str, Mapping[str, Any]],
+    evaluate: Mapping[str, Any],
     files: Mapping[str, Path],
     texts: Mapping[str, str],
     history: Path,
@@ -46,7 +45,7 @@ def record_evaluation(
         store: of the run.
         facts: what a run carries; used when it has to be made.
         fingerprint: of the trained candidate, from model.json.
-        reports: prefix of the metric names to report: {"test": evaluate.json's test part}, or {"": ...} for none.
+        evaluate: reports/evaluate.json as read.
         files: artifact path to file; text files are recorded without URL credentials.
         texts: artifact path to text: lock entries, the diff.
         history: reports/plots/train/history.csv, one row per epoch with a `step` column; may be missing.
@@ -55,7 +54,7 @@ def record_evaluation(
 
     Raises:
         EngineError: MLflow does not answer.
-        DataError: a report or the history cannot be understood.
+        DataError: the history cannot be understood.
     """
     check(store.uri)
     client = connect(store.uri)
@@ -69,25 +68,23 @@ def record_evaluation(
             client.set_terminated(run.info.run_id, "FINISHED")
         else:
             run = open_run(client, experiment, fingerprint, facts)
-        found = {name: value for prefix, report in reports.items() for name, value in metric_values(report, prefix).items()}
-        _log_values(client, run, found)
+        _log_values(client, run, evaluation_values(evaluate))
         _log_artifacts(client, run, files, texts)
     return str(run.info.run_id)
 
 
-def metric_values(report: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    """The finite numbers of a report by name, 'test/accuracy' for {"accuracy": ...} under prefix 'test'; lists are left out."""
-
-    def walk(values: Mapping[str, Any], path: str) -> Iterator[tuple[str, float]]:
-        for key, value in values.items():
-            name = "".join(letter if letter.isalnum() or letter in "_-. " else "_" for letter in str(key))
-            name = f"{path}/{name}" if path else name
-            if isinstance(value, Mapping):
-                yield from walk(value, name)
-            elif isinstance(value, bool) or (isinstance(value, int | float) and math.isfinite(value)):
-                yield name, float(value)
-
-    return dict(list(walk(report, prefix))[:MAX_METRICS])
+def evaluation_values(evaluate: Mapping[str, Any]) -> dict[str, float]:
+    """Final metrics of a run, named alike in every recipe: test/<metric>, baseline/<score> of the best one, gate/allowed."""
+    found = {f"test/{name}": value for name, value in evaluate.get("metrics", {}).items()}
+    score = evaluate.get("score")
+    if score:
+        found |= {f"test/{score}_low": evaluate.get("score_low"), f"test/{score}_high": evaluate.get("score_high")}
+    for best in list(evaluate.get("comparison") or [])[:1]:
+        found |= {f"baseline/{score}": best.get("score"), f"baseline/{score}_difference": best.get("difference")}
+    verdict = evaluate.get("verdict", {})
+    found |= {f"gate/{name}": float(verdict[name]) for name in ("allowed", "better") if name in verdict}
+    # An undefined metric is left out: MLflow would sort it as a number.
+    return {name: float(value) for name, value in found.items() if isinstance(value, int | float) and math.isfinite(value)}
 
 
 def _log_values(client: "MlflowClient", run: "Run", values: Mapping[str, float]) -> None:

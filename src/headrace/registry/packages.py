@@ -1,0 +1,128 @@
+"""Package folders: read and verified before anything in them is used, and laid out as an MLflow model for the registry."""
+
+import gzip
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from headrace.dataset.schema import INFO_NAME
+from headrace.dataset.shards import iter_tables
+from headrace.errors import RegistryError
+from headrace.registry import pyfunc
+from headrace.storage.local import write_bytes
+
+REQUIRED = ("model.pt2", "model.json", "signature.json", "input_example.json", "requirements.txt")
+
+TRAINED_IDS = "trained_ids.txt.gz"
+"""Beside the package in the registry: the records it was trained or tuned on, so that a later comparison can leave them out."""
+
+ID_DIGITS = 16
+"""64 bits of an id: among a million records two share them with a chance of 1 in 10^7."""
+
+_LOADER = "headrace_package_1"
+"""Module name of the loader inside a registered model; another number when `pyfunc.py` changes what it does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A verified package folder."""
+
+    folder: Path
+    digest: str
+    """sha256 of its manifest, which has the sha256 of every file."""
+    model: dict[str, Any]
+    """model.json."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Fingerprint of the training it came from."""
+        return str(self.model.get("fingerprint", ""))
+
+
+def read_package(folder: Path) -> Package:
+    """Verify a package folder.
+
+    Raises:
+        RegistryError: a file is missing, changed, or not understood.
+    """
+    try:
+        digest = pyfunc.verify_manifest(folder)
+    except pyfunc.ManifestError as error:
+        raise RegistryError(f"{error}. It is not used. `headrace run --stage package --force` makes it anew.") from None
+    missing = [name for name in REQUIRED if not (folder / name).is_file()]
+    if missing:
+        raise RegistryError(f"{folder} lacks {', '.join(missing)}: without it nobody can serve the model. Rerun `package`.")
+    try:
+        model = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RegistryError(f"{folder / 'model.json'} is not JSON: {error}. Rerun `package`.") from None
+    return Package(folder, digest, model)
+
+
+def trained_ids(splits: Path) -> list[str]:
+    """Sorted id prefixes of all that a candidate of these splits has seen: train, and validation, which chose its epoch."""
+    seen: set[str] = set()
+    for split in ("train", "validation"):
+        if (splits / split / INFO_NAME).exists():
+            for table in iter_tables(splits / split, ["id"]):
+                seen.update(record_id[:ID_DIGITS] for record_id in table.column("id").to_pylist())
+    return sorted(seen)
+
+
+def write_ids(path: Path, ids: Sequence[str]) -> None:
+    """One id prefix a line, gzipped without a clock."""
+    write_bytes(path, gzip.compress("".join(f"{each}\n" for each in ids).encode(), mtime=0))
+
+
+def read_ids(path: Path) -> frozenset[str]:
+    """What `write_ids` wrote."""
+    return frozenset(gzip.decompress(path.read_bytes()).decode().split())
+
+
+def lay_out(package: Package, ids: Sequence[str], folder: Path, *, model_id: str) -> None:
+    """Write an MLflow model around a package: the package as it is, a loader, and MLmodel.
+
+    MLflow's `save_model` would run the loader, infer requirements in subprocesses and write this machine's paths into MLmodel.
+    """
+    from mlflow.models import Model
+
+    shutil.copytree(package.folder, folder / "package")
+    write_ids(folder / TRAINED_IDS, ids)
+    (folder / "code").mkdir()
+    shutil.copyfile(Path(pyfunc.__file__), folder / "code" / f"{_LOADER}.py")
+    python = ".".join(str(part) for part in sys.version_info[:3])
+    shutil.copyfile(package.folder / "requirements.txt", folder / "requirements.txt")
+    environment = {
+        "python": python,
+        "build_dependencies": ["pip", "setuptools", "wheel"],
+        "dependencies": ["-r requirements.txt"],
+    }
+    (folder / "python_env.yaml").write_text(json.dumps(environment), encoding="utf-8")  # JSON is YAML
+    flavor = {
+        "loader_module": _LOADER,
+        "code": "code",
+        "data": "package",
+        "env": {"virtualenv": "python_env.yaml"},
+        "python_version": python,
+    }
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    described = Model(signature=_signature(package.model), model_id=model_id, model_size_bytes=size)
+    described.add_flavor("python_function", **flavor)
+    described.save(str(folder / "MLmodel"))
+
+
+def _signature(model: dict[str, Any]) -> Any:
+    """MLflow's signature from model.json; None where records have no fixed shape."""
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    record, classes = model.get("record", {}), model.get("classes", [])
+    if not record.get("shape") or not classes:
+        return None
+    inputs = TensorSpec(np.dtype(record.get("dtype", "float32")), (-1, *record["shape"]))
+    return ModelSignature(Schema([inputs]), Schema([TensorSpec(np.dtype("float32"), (-1, len(classes)))]))

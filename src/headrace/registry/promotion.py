@@ -1,0 +1,243 @@
+"""Who is champion: the challenger is compared with the champion on the same records, and takes its place when it is not worse."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from headrace.dataset.schema import read_info
+from headrace.errors import RegistryError
+from headrace.evaluation.predictions import Decisions, read_predictions
+from headrace.evaluation.significance import paired_bootstrap
+from headrace.params import Report, Section
+from headrace.registry.champions import crown, finish_interrupted, history, lock_path
+from headrace.registry.packages import ID_DIGITS, TRAINED_IDS, Package, read_ids, read_package
+from headrace.registry.scoring import predict_package
+from headrace.registry.versions import CHALLENGER, CHAMPION, PACKAGE_TAG, fetch, version_of
+from headrace.storage.local import write_json
+from headrace.storage.locks import file_lock
+from headrace.tracking.runs import Store
+from headrace.tracking.store import check, connect, service_errors
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+Decision = Literal["promoted", "kept", "awaiting approval", "refused"]
+
+
+class PromoteParams(Section):
+    """Section `promote` of params.yaml."""
+
+    mode: Literal["auto", "manual"] = "auto"
+    """manual: a challenger that is not worse waits for `headrace promote --approve`."""
+    max_regression: Annotated[float, Field(ge=0, le=1)] = 0.005
+    """How far below 0 the lower bound of the paired difference in accuracy may lie."""
+    resamples: Annotated[int, Field(ge=100, le=10_000_000)] = 10_000
+    """Bootstrap samples."""
+    seed: Annotated[int, Field(ge=0)] = 17
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
+
+
+class Promotion(Report):
+    """reports/promotion.json: what was decided and why. It depends on the registry, so it is no output of the DAG."""
+
+    model: str
+    decision: Decision
+    reasons: list[str]
+    challenger_version: int
+    champion_version: int | None
+    """The champion it was compared with; None for the first model."""
+    difference: float | None = None
+    """Accuracy of the challenger minus accuracy of the champion, on the records neither has seen."""
+    low: float | None = None
+    high: float | None = None
+    confidence: float | None = None
+    records: int = 0
+    """Test records that were compared."""
+    left_out: int = 0
+    """Test records left out because the champion was trained on them."""
+    challenger_correct: int = 0
+    champion_correct: int = 0
+    test_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """What `promote` reads of the project."""
+
+    package: Path
+    predictions: Path
+    """reports/predictions.parquet: the challenger's."""
+    test: Path
+    """data/splits/test."""
+    report: Path
+    """reports/promotion.json, written."""
+    ledger: Path
+    cache: Path
+    """Downloaded packages and their predictions, on this machine."""
+
+
+def promote(
+    store: Store, params: PromoteParams, *, model: str, workspace: Workspace, actor: str, approve: bool = False
+) -> Promotion:
+    """Compare challenger and champion, decide, and make the challenger champion when it may be.
+
+    Called again it changes nothing: the same challenger gets one entry in the ledger.
+
+    Raises:
+        RegistryError: no challenger, the workspace holds another candidate, or a package that cannot be trusted.
+        EngineError: MLflow does not answer.
+    """
+    check(store.uri)
+    client = connect(store.uri)
+    with service_errors(store.uri), file_lock(lock_path(workspace.ledger)):
+        finish_interrupted(client, workspace.ledger, model)
+        challenger = _challenger(client, model)
+        package = _local_package(workspace.package, challenger)
+        champion = version_of(client, model, CHAMPION)
+        if champion is not None and champion.version == challenger.version:
+            outcome = _recorded(workspace.ledger, model, int(champion.version))
+        else:
+            outcome = _decide(client, params, model, challenger, package, champion, workspace, approve=approve)
+            if outcome.decision == "promoted":
+                evidence = outcome.model_dump(mode="json")
+                crown(
+                    client, workspace.ledger, challenger, champion, "promote", actor, reasons=outcome.reasons, evidence=evidence
+                )
+    write_json(workspace.report, outcome.model_dump(mode="json"))
+    return outcome
+
+
+def _decide(
+    client: "MlflowClient",
+    params: PromoteParams,
+    model: str,
+    challenger: "ModelVersion",
+    package: Package,
+    champion: "ModelVersion | None",
+    workspace: Workspace,
+    *,
+    approve: bool,
+) -> Promotion:
+    digest = read_info(workspace.test).digest
+    number = int(challenger.version)
+    if champion is None:
+        return Promotion(
+            model=model,
+            decision="promoted",
+            reasons=["The first model of this name: there is no champion to compare with."],
+            challenger_version=number,
+            champion_version=None,
+            test_digest=digest,
+        )
+    held = fetch(client, champion, workspace.cache / "packages")
+    pending = Promotion(
+        model=model,
+        decision="refused",
+        reasons=[],
+        challenger_version=number,
+        champion_version=int(champion.version),
+        test_digest=digest,
+    )
+    differing = _schema_differences(package, held)
+    if differing:
+        name = f"Register it under a name of its own (register.model): champions of {model} answer requests of one schema."
+        return pending.model_copy(update={"reasons": [*differing, name]})
+    ours = read_predictions(workspace.predictions, "test", classes=len(package.model["classes"]))
+    theirs = predict_package(held, workspace.test, cache=workspace.cache / "predictions")
+    if ours.digest() != theirs.digest():
+        raise RegistryError(
+            f"{workspace.predictions} holds predictions for other records than {workspace.test}. Run `headrace run` first."
+        )
+    compared, left_out = _unseen(ours, read_ids(held.folder.parent / TRAINED_IDS))
+    if not compared.size:
+        reason = f"The champion was trained on all {left_out} test records, so the two cannot be compared. Test on other records."
+        return pending.model_copy(update={"reasons": [reason], "left_out": left_out})
+    place = {record_id: index for index, record_id in enumerate(theirs.ids)}
+    a = ours.correct[compared]
+    b = theirs.correct[[place[ours.ids[index]] for index in compared]]
+    difference, low, high = paired_bootstrap(a, b, resamples=params.resamples, seed=params.seed, confidence=params.confidence)
+    decision, reason = _rule(params, difference, low, high, approve=approve)
+    reasons = [reason]
+    if left_out:
+        reasons.append(f"{left_out} test records were left out: the champion was trained on them.")
+    return pending.model_copy(
+        update={
+            "decision": decision,
+            "reasons": reasons,
+            "difference": difference,
+            "low": low,
+            "high": high,
+            "confidence": params.confidence,
+            "records": int(compared.size),
+            "left_out": left_out,
+            "challenger_correct": int(a.sum()),
+            "champion_correct": int(b.sum()),
+        }
+    )
+
+
+def _rule(params: PromoteParams, difference: float, low: float, high: float, *, approve: bool) -> tuple[Decision, str]:
+    measured = (
+        f"difference in accuracy {difference:+.4f}, interval {low:+.4f} to {high:+.4f}, max_regression {params.max_regression:g}"
+    )
+    # Written so that a NaN is never 'not worse'.
+    if not low >= -params.max_regression:
+        return "kept", f"The challenger may be worse than the champion: {measured}."
+    if params.mode == "manual" and not approve:
+        return "awaiting approval", f"The challenger is not worse than the champion ({measured}): `headrace promote --approve`."
+    word = "better" if low > 0 else "not worse"
+    return "promoted", f"The challenger is {word} than the champion: {measured}."
+
+
+def _unseen(ours: Decisions, trained: frozenset[str]) -> tuple[np.ndarray, int]:
+    seen = np.array([record_id[:ID_DIGITS] in trained for record_id in ours.ids], dtype=bool)
+    return np.flatnonzero(~seen), int(seen.sum())
+
+
+def _schema_differences(new: Package, old: Package) -> list[str]:
+    def words(package: Package, key: str) -> str:
+        return json.dumps(package.model.get(key))[:200]
+
+    return [
+        f"Challenger and champion differ in {key}: {words(new, key)} and {words(old, key)}."
+        for key in ("task", "record", "classes")
+        if new.model.get(key) != old.model.get(key)
+    ]
+
+
+def _challenger(client: "MlflowClient", model: str) -> "ModelVersion":
+    from mlflow.exceptions import MlflowException
+
+    try:
+        found = version_of(client, model, CHALLENGER)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        found = None
+    if found is None:
+        raise RegistryError(f"Model {model} has no challenger. `headrace register` makes one of the package in the workspace.")
+    return found
+
+
+def _local_package(folder: Path, challenger: "ModelVersion") -> Package:
+    package = read_package(folder)
+    if package.digest != challenger.tags.get(PACKAGE_TAG):
+        raise RegistryError(
+            f"The workspace holds another package than version {challenger.version}, the challenger of {challenger.name}: its "
+            f"predictions are not the challenger's. `headrace register` makes the workspace's package the challenger."
+        )
+    return package
+
+
+def _recorded(path: Path, model: str, version: int) -> Promotion:
+    """The decision that made this version champion, from the ledger."""
+    for entry in reversed(history(path, model)):
+        if entry.version == version and entry.action == "promote" and entry.evidence:
+            return Promotion.model_validate(entry.evidence)
+    reason = "It is the champion already; the ledger does not say since when."
+    return Promotion(model=model, decision="promoted", reasons=[reason], challenger_version=version, champion_version=version)

@@ -1,0 +1,70 @@
+"""Serve a package folder through MLflow's `pyfunc`: copied into every registered model, so it may import nothing of ours.
+
+MLflow calls `_load_pyfunc` with the package's folder. No pickle is involved: the program is a `torch.export` archive, and the
+manifest is verified before it is opened.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+
+class ManifestError(Exception):
+    """The folder is not what its manifest says."""
+
+
+def verify_manifest(folder: Path) -> str:
+    """Check every file of a package against manifest.json; returns the digest of the manifest, hex.
+
+    Raises:
+        ManifestError: no manifest, a file missing, changed or not listed, or a name that leads outside.
+    """
+    try:
+        content = (folder / "manifest.json").read_bytes()
+        files = json.loads(content)["files"]
+        listed = {name: (each["sha256"], each["bytes"]) for name, each in files.items()}
+    except FileNotFoundError:
+        raise ManifestError(f"{folder} has no manifest.json") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ManifestError(f"{folder / 'manifest.json'} is not a manifest: {error!r}") from None
+    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()} - {"manifest.json"}
+    for name in sorted(present ^ set(listed)):
+        raise ManifestError(f"{folder}: {name} is {'not in the manifest' if name in present else 'missing'}")
+    for name, (sha256, size) in sorted(listed.items()):
+        path = folder / name
+        if path.is_symlink() or path.stat().st_size != size:
+            raise ManifestError(f"{folder}: {name} has {path.stat().st_size} bytes, the manifest says {size}")
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+                raise ManifestError(f"{folder}: the content of {name} has changed since it was packaged")
+    return hashlib.sha256(content).hexdigest()
+
+
+class PackagedModel:
+    """A verified package ready to predict.
+
+    Args:
+        folder: of the package.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        import torch
+
+        verify_manifest(folder)
+        self._torch = torch
+        self._program = torch.export.load(folder / "model.pt2").module()
+
+    def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> Any:  # noqa: ARG002 - MLflow's signature
+        """Probabilities (N, K) float32 for inputs (N, ...) as the package's signature says."""
+        import numpy as np
+
+        inputs = np.ascontiguousarray(model_input)
+        # A copy when read-only: torch warns of arrays it could write through.
+        tensor = self._torch.from_numpy(inputs if inputs.flags.writeable else inputs.copy())
+        with self._torch.inference_mode():
+            return self._program(tensor).numpy()
+
+
+def _load_pyfunc(path: str) -> PackagedModel:
+    return PackagedModel(Path(path))

@@ -1,0 +1,64 @@
+"""A registered package's predictions on a test split, computed from the package itself and kept by digests."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headrace.dataset.schema import read_info
+from headrace.dataset.shards import iter_tables
+from headrace.evaluation.predictions import Decisions
+from headrace.plugins import resolve
+from headrace.registry.packages import Package
+from headrace.storage.local import atomic_path
+
+ROWS_AT_ONCE = 512
+
+INVALID = -1
+"""Predicted class where the model gave no finite probabilities: never right."""
+
+
+def predict_package(package: Package, split: Path, *, cache: Path) -> Decisions:
+    """Predicted classes of a package on a split, computed once per (package digest, split digest).
+
+    Raises:
+        DataError: the split is missing or damaged.
+    """
+    info = read_info(split)
+    ids: list[str] = []
+    labels: list[np.ndarray] = []
+    for table in iter_tables(split, ["id", "label"]):
+        ids += table.column("id").to_pylist()
+        labels.append(table.column("label").to_numpy())
+    known = np.concatenate(labels) if labels else np.zeros(0, dtype=np.int64)
+    kept = cache / f"{package.digest[:32]}-{info.digest[:32]}.npy"
+    predicted = _load(kept, len(ids))
+    if predicted is None:
+        predicted = _predict(package, split, info.task, info.record)
+        with atomic_path(kept) as temporary:
+            np.save(temporary, predicted, allow_pickle=False)
+    return Decisions(ids, known, predicted)
+
+
+def _predict(package: Package, split: Path, task_name: str, record: Mapping[str, Any]) -> np.ndarray:
+    from headrace.registry.pyfunc import PackagedModel
+
+    model = PackagedModel(package.folder)
+    task = resolve("tasks", task_name, None, where="task of the test split")
+    parts: list[np.ndarray] = []
+    for table in iter_tables(split):
+        inputs = task.inputs(table, record)
+        for start in range(0, len(inputs), ROWS_AT_ONCE):
+            probabilities = model.predict(inputs[start : start + ROWS_AT_ONCE])
+            classes = probabilities.argmax(axis=1).astype(np.int64)
+            parts.append(np.where(np.isfinite(probabilities).all(axis=1), classes, INVALID))
+    return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
+
+
+def _load(path: Path, rows: int) -> np.ndarray | None:
+    try:
+        found = np.load(path, allow_pickle=False)
+    except (FileNotFoundError, ValueError, EOFError):
+        return None
+    return found if found.shape == (rows,) else None
