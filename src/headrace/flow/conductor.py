@@ -73,7 +73,7 @@ def run_pipeline(
                 headlines={name: outcome.headline for name, outcome in run.outcomes.items()},
             )
         if not run.is_partial:
-            outs = [out for stage in run.plan.stages for out in stage.outs]
+            outs = [settings.project / "dvc.lock", *(out for stage in run.plan.stages for out in stage.outs)]
             freshness.remember(settings.local, inputs=run.source_marks, outputs=outs, context=_context(settings), stages=len(wanted))
     return result
 
