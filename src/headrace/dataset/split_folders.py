@@ -1,0 +1,65 @@
+"""The three splits at rest: written in one pass over the data set, and read once more to see that nothing leaks."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.dataset.schema import SPLITS
+from headrace.dataset.shards import iter_tables, writer_like
+from headrace.errors import HeadraceError
+from headrace.listening import Progress
+
+
+def write_splits(data: Path, folder: Path, splits: np.ndarray, *, progress: Progress) -> None:
+    """Write each record to the folder of its split, its `split` column set; the order of `data` is kept.
+
+    Args:
+        data: the data set.
+        folder: gets one data set folder per split.
+        splits: int8 (N,), a number of SPLITS; records below 0 are left out.
+        progress: told of every row.
+    """
+    offset = 0
+    progress.start("splits", len(splits), unit="records")
+    with ExitStack() as stack:
+        writers = [stack.enter_context(writer_like(folder / name, data)) for name in SPLITS]
+        for rows in iter_tables(data):
+            here = splits[offset : offset + rows.num_rows]
+            for number, writer in enumerate(writers):
+                chosen = rows.filter(pa.array(here == number))
+                at = chosen.schema.get_field_index("split")
+                words = pa.array([SPLITS[number]] * chosen.num_rows, pa.string())
+                writer.write(chosen.set_column(at, "split", words))
+            offset += rows.num_rows
+            progress.advance(rows.num_rows)
+    progress.finish()
+
+
+def check_no_leak(folder: Path, columns: Sequence[str]) -> None:
+    """Refuse written splits in which a value of a column stands in two.
+
+    Args:
+        folder: holds one data set folder per split.
+        columns: id, and the group column if there is one.
+
+    Raises:
+        HeadraceError: a value straddles; this is a fault of the program, not of the data.
+    """
+    for column in columns:
+        seen: dict[str, str] = {}
+        for name in SPLITS:
+            for value in _values(folder / name, column):
+                if seen.setdefault(value, name) != name:
+                    raise HeadraceError(
+                        f"{column} '{value}' stands in {seen[value]} and in {name}: the splits leak and were not kept. "
+                        "This is a fault of the split stage; please report it with params.yaml."
+                    )
+
+
+def _values(folder: Path, column: str) -> Iterator[str]:
+    for rows in iter_tables(folder, [column]):
+        yield from pc.cast(rows.column(column), pa.string()).to_pylist()

@@ -1,0 +1,87 @@
+"""Splits by time: train before a cutoff, then validation, then test. A time without a zone is refused, never guessed."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from headrace.dataset.splits import DROPPED, TEST, TRAIN, VALIDATION
+from headrace.errors import DataError, ParamsError
+from headrace.params import Section
+
+DAY_US = 86_400_000_000
+
+
+class TimeConfig(Section):
+    """Cutoffs of a split by time."""
+
+    column: str
+    validation_from: str
+    """ISO 8601 with zone, such as 2025-01-31T00:00:00Z: what is earlier is train."""
+    test_from: str
+    """ISO 8601 with zone: what is not earlier is test."""
+    embargo_days: float = Field(default=0.0, ge=0)
+    """What is closer before a cutoff is dropped: it may overlap what comes after."""
+
+
+def assign_by_time(times: np.ndarray, config: TimeConfig) -> np.ndarray:
+    """Split numbers by time, int8 (N,), DROPPED inside the embargo.
+
+    Args:
+        times: int64 (N,), microseconds since 1970, UTC.
+        config: cutoffs and embargo.
+
+    Raises:
+        ParamsError: a cutoff that is no time with a zone, or test from a time before validation.
+    """
+    validation_from = parse_instant(config.validation_from, where="split.time.validation_from")
+    test_from = parse_instant(config.test_from, where="split.time.test_from")
+    if test_from <= validation_from:
+        raise ParamsError(
+            f"split.time.test_from ({config.test_from}) must be later than validation_from ({config.validation_from})."
+        )
+    embargo = round(config.embargo_days * DAY_US)
+    splits = np.full(len(times), TRAIN, dtype=np.int8)
+    for cutoff, number in ((validation_from, VALIDATION), (test_from, TEST)):
+        splits[(times >= cutoff - embargo) & (times < cutoff)] = DROPPED
+        splits[times >= cutoff] = number
+    return splits
+
+
+def parse_instant(text: str, *, where: str) -> int:
+    """Microseconds of an ISO 8601 time with zone, such as 2025-01-31T00:00:00Z.
+
+    Raises:
+        ParamsError: not ISO 8601, or without a zone.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ParamsError(f"{where} is '{text}', not an ISO 8601 time such as 2025-01-31T00:00:00Z.") from None
+    if moment.tzinfo is None:
+        raise ParamsError(f"{where} is '{text}', a time without a zone. Add Z for UTC or an offset such as +01:00.")
+    elapsed = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return (elapsed.days * 86_400 + elapsed.seconds) * 1_000_000 + elapsed.microseconds
+
+
+def to_instants(values: pa.ChunkedArray, *, column: str) -> np.ndarray:
+    """A column of timestamps with zone, or of ISO 8601 text with zone, as int64 (N,).
+
+    Raises:
+        DataError: another type, no zone, or a missing value.
+    """
+    if values.null_count:
+        raise DataError(
+            f"column '{column}' has no time in {values.null_count} records. Let the suite quarantine them (not null)."
+        )
+    if pa.types.is_timestamp(values.type) and values.type.tz is None:
+        raise DataError(f"column '{column}' holds times without a zone. Collect them as UTC.")
+    if not (pa.types.is_timestamp(values.type) or pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
+        raise DataError(f"column '{column}' holds {values.type}, not times. Name another in split.time.column.")
+    try:
+        moments = pc.cast(values, pa.timestamp("us", tz="UTC"), safe=not pa.types.is_timestamp(values.type))
+    except pa.ArrowInvalid as error:
+        raise DataError(f"column '{column}' holds what is no ISO 8601 time with a zone: {error}.") from None
+    return np.asarray(pc.cast(moments, pa.int64()).combine_chunks())

@@ -1,0 +1,104 @@
+"""Judge every record by its measured columns; quarantine the bad ones, stop when there are too many.
+
+Run by the DAG: python -m headrace.stages validate --raw data/raw --suite expectations/image_classification.yaml
+    --validated data/validated --quarantine data/quarantine --results reports/validation_results.json --report ...
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from headrace.dataset.schema import read_info
+from headrace.listening import Progress, SilentProgress
+from headrace.params import JsonValue, Out, Report, Section
+from headrace.storage.local import write_json
+from headrace.validation.measured import read_measured
+from headrace.validation.quarantine import divide
+from headrace.validation.suite import load_suite
+
+
+class Params(Section):
+    """How much may be wrong."""
+
+    max_bad_fraction: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """Share of all records that may be quarantined before the stage fails."""
+
+
+class ExpectationReport(Report):
+    """One line of the suite."""
+
+    expectation: str
+    columns: list[str]
+    reason: str
+    severity: str
+    success: bool
+    checked: int
+    failed: int
+    observed: JsonValue
+    """The value a rule about all records was judged by; null where single records are judged."""
+    example_ids: list[str]
+
+
+class ValidateReport(Report):
+    """What goes on, what was kept back, and why."""
+
+    rows_in: int
+    rows_out: int
+    quarantined: int
+    bad_fraction: float
+    max_bad_fraction: float
+    duplicates: int
+    """Records that go on and repeat the content of an earlier one; `split` collapses them."""
+    classes: dict[str, int]
+    """Records that go on, per class."""
+    quarantined_by_reason: dict[str, int]
+    """A record can have several reasons."""
+    warnings: list[str]
+    """Rules below `critical` that do not hold."""
+    expectations: list[ExpectationReport]
+
+
+def run(
+    params: Params, *, raw: Path, suite: Path, validated: Out, quarantine: Out, results: Out, progress: Progress | None = None
+) -> ValidateReport:
+    """Write the good records, the bad ones with their reasons, and the engine's results; then fail if too many are bad."""
+    progress = progress or SilentProgress()
+    info = read_info(raw)
+    rules = load_suite(suite, classes=info.classes)
+    frame = read_measured(raw, rules.columns, where=str(suite))
+    # Imported when the user's files have been read without an error: Great Expectations takes seconds to load.
+    from headrace.validation.verdict import judge, refuse_if_failed
+
+    verdict = judge(rules, frame, classes=info.classes)
+    write_json(results, verdict.results(rules.name))
+    divide(raw, verdict.bad, verdict.reasons, passed=validated, kept_back=quarantine, progress=progress)
+    refuse_if_failed(verdict, max_bad_fraction=params.max_bad_fraction)
+
+    labels = verdict.passed["label"].value_counts()
+    lines = [
+        ExpectationReport(
+            expectation=outcome.check.line.expectation,
+            columns=list(outcome.check.line.columns),
+            reason=outcome.check.line.words,
+            severity=outcome.check.line.severity,
+            success=outcome.success,
+            checked=outcome.checked,
+            failed=len(outcome.bad),
+            observed=outcome.observed,
+            example_ids=verdict.examples(outcome.bad),
+        )
+        for outcome in verdict.outcomes
+    ]
+    return ValidateReport(
+        rows_in=info.rows,
+        rows_out=len(verdict.passed),
+        quarantined=int(verdict.bad.sum()),
+        bad_fraction=float(verdict.bad.mean()),
+        max_bad_fraction=params.max_bad_fraction,
+        duplicates=int(verdict.passed["id"].duplicated().sum()),
+        classes={name: int(labels.get(index, 0)) for index, name in enumerate(info.classes)},
+        quarantined_by_reason={words: len(positions) for words, positions in verdict.reasons if len(positions)},
+        warnings=[line.reason for line in lines if not line.success and line.severity != "critical"],
+        expectations=lines,
+    )
