@@ -1,0 +1,72 @@
+import pytest
+
+from headrace.errors import ParamsError
+from headrace.evaluation.gates import NOT_WORSE, reach_verdict
+from headrace.evaluation.significance import Comparison
+
+
+def against(low: float, high: float) -> Comparison:
+    return Comparison(
+        model="rbf_svm", score=0.9, low=0.8, high=0.95, difference=(low + high) / 2, difference_low=low, difference_high=high
+    )
+
+
+def test_all_thresholds_met_allows():
+    """The plain good case, with the checks listed so that a reader can see what was asked."""
+    verdict = reach_verdict(
+        {"accuracy": 0.95, "ece": 0.02}, {"min_accuracy": 0.9, "max_ece": 0.05}, against(-0.01, 0.02), max_regression=0.02
+    )
+
+    assert verdict.allowed
+    assert not verdict.better
+    assert [check.name for check in verdict.checks] == ["min_accuracy", "max_ece", NOT_WORSE]
+    assert verdict.reasons == [
+        "All 3 checks passed.",
+        ("Not shown to be better than rbf_svm, the best baseline: difference +0.0050, interval -0.0100 to +0.0200."),
+    ]
+
+
+def test_a_value_equal_to_its_threshold_passes():
+    """A tie is met, on both sides; 'at least' and 'at most' are what min and max say."""
+    verdict = reach_verdict(
+        {"accuracy": 0.9, "ece": 0.05}, {"min_accuracy": 0.9, "max_ece": 0.05}, against(-0.02, 0), max_regression=0.02
+    )
+
+    assert verdict.allowed
+
+
+def test_a_missed_threshold_is_named_with_its_value():
+    """The reason is what a person acts on."""
+    verdict = reach_verdict({"accuracy": 0.85}, {"min_accuracy": 0.9}, against(0.01, 0.02), max_regression=0.0)
+
+    assert not verdict.allowed
+    assert verdict.reasons[0] == "accuracy is 0.8500, below min_accuracy 0.9."
+    assert verdict.better, "better than the baseline is a verdict of its own"
+
+
+def test_being_possibly_worse_than_the_best_baseline_refuses():
+    """The lower bound decides, not the mean."""
+    verdict = reach_verdict({}, {}, against(-0.03, 0.05), max_regression=0.02)
+
+    assert not verdict.allowed
+    assert "rbf_svm" in verdict.reasons[0]
+
+
+@pytest.mark.badinput
+@pytest.mark.parametrize("value", [None, float("nan")])
+def test_an_undefined_metric_never_passes(value):
+    """NaN compares false both ways; an absent number must not slip through either bound."""
+    verdict = reach_verdict(
+        {"roc_auc_macro": value, "ece": value}, {"min_roc_auc_macro": 0.0, "max_ece": 1.0}, None, max_regression=0.0
+    )
+
+    assert not verdict.allowed
+    assert [check.passed for check in verdict.checks] == [False, False]
+    assert "undefined" in verdict.reasons[0]
+
+
+@pytest.mark.badinput
+def test_a_threshold_on_an_unknown_metric_is_refused_with_a_hint():
+    """A misspelt threshold that is ignored is a gate left open."""
+    with pytest.raises(ParamsError, match=r"min_acuracy.*Did you mean 'min_accuracy'"):
+        reach_verdict({"accuracy": 0.9}, {"min_acuracy": 0.5}, None, max_regression=0.0)

@@ -1,0 +1,111 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from headrace.errors import DataError, ParamsError
+from headrace.evaluation.predictions import Decisions, write_baselines
+from headrace.stages.evaluate import EvaluateReport, Params, run
+
+
+@pytest.fixture
+def candidate(tmp_path: Path) -> dict[str, Path]:
+    """40 test records, 36 of them right; the baseline is right on 30 of these."""
+    labels = np.arange(40) % 2
+    wrong = np.arange(40) < 4
+    p = np.where(wrong, 0.3, 0.9).astype(np.float32)
+    probabilities = np.where(labels[:, None] == np.arange(2), p[:, None], 1 - p[:, None]).astype(np.float32)
+    ids = [f"r{n:02d}" for n in range(40)]
+    rows = {
+        "id": ids,
+        "split": ["test"] * 40,
+        "label": labels,
+        "probabilities": pa.FixedSizeListArray.from_arrays(probabilities.ravel(), 2),
+    }
+    pq.write_table(pa.table(rows), tmp_path / "predictions.parquet", write_page_checksum=True)
+    guess = np.where(np.arange(40) < 10, 1 - labels, labels)
+    write_baselines(
+        tmp_path / "baselines.parquet", {"svm": Decisions(ids, labels, guess), "majority": Decisions(ids, labels, 0 * labels)}
+    )
+    card = {"format": 1, "task": "image_classification", "classes": ["no", "yes"], "fingerprint": "f" * 64}
+    (tmp_path / "model.json").write_text(json.dumps(card))
+    return {"model": tmp_path / "model.json", "predictions": tmp_path / "predictions.parquet",
+            "baselines": tmp_path / "baselines.parquet", "plots": tmp_path / "plots"}  # fmt: skip
+
+
+def judge(paths: dict[str, Path], **params: object) -> EvaluateReport:
+    return run(Params.model_validate({"resamples": 2000, **params}), **paths)
+
+
+def test_report_holds_metrics_verdict_and_comparison(candidate):
+    """The shape that the gate, the registry and the page read."""
+    report = json.loads(judge(candidate, thresholds={"min_accuracy": 0.85}).to_json())
+
+    assert report["metrics"]["accuracy"] == 0.9
+    assert report["score_low"] < 0.9 < report["score_high"]
+    assert [row["model"] for row in report["comparison"]] == ["svm", "majority"]
+    assert report["comparison"][0]["difference"] == pytest.approx(0.15)
+    assert set(report["verdict"]) == {"allowed", "better", "reasons", "checks"}
+    assert report["verdict"]["allowed"]
+    assert report["verdict"]["better"]
+    assert len(report["details"]["worst_mistakes"]) == 4
+
+
+def test_a_failing_gate_is_a_verdict_and_no_crash(candidate):
+    """The model is worse than asked for; nothing is broken."""
+    report = judge(candidate, thresholds={"min_accuracy": 0.99})
+
+    assert not report.verdict.allowed
+    assert "below min_accuracy 0.99" in report.verdict.reasons[0]
+
+
+def test_the_same_inputs_give_the_same_report_and_plots(candidate, tmp_path):
+    """Both are hashed by DVC."""
+    first = judge(candidate), {p.name: p.read_bytes() for p in candidate["plots"].iterdir()}
+    again = {**candidate, "plots": tmp_path / "again"}
+    second = judge(again), {p.name: p.read_bytes() for p in again["plots"].iterdir()}
+
+    assert first == second
+    assert {"roc.csv", "roc.png", "confusion.csv", "calibration.csv", "pr.csv"} <= set(first[1])
+
+
+def test_only_the_model_folder_and_saved_predictions_are_read(candidate):
+    """A trainer is anything that writes these: no data set is needed."""
+    assert set(candidate) == {"model", "predictions", "baselines", "plots"}
+    assert judge(candidate).test_records == 40
+
+
+@pytest.mark.badinput
+@pytest.mark.parametrize("content", ["{", "[]", '{"format": 2, "task": "image_classification"}', '{"format": 1}'])
+def test_a_card_of_another_kind_is_refused(candidate, content):
+    """A model.json of a future format may mean something else by its words."""
+    candidate["model"].write_text(content)
+
+    with pytest.raises(DataError, match=r"model\.json"):
+        judge(candidate)
+
+
+@pytest.mark.badinput
+def test_a_missing_candidate_says_what_to_run(candidate):
+    """The next step stands in the message."""
+    candidate["model"].unlink()
+
+    with pytest.raises(DataError, match="Run `train`"):
+        judge(candidate)
+
+
+@pytest.mark.badinput
+def test_an_unknown_option_is_refused_with_a_hint(candidate):
+    """Options of an evaluation are typed like every section."""
+    with pytest.raises(ParamsError, match=r"calibration_bin'.*Did you mean 'calibration_bins'"):
+        judge(candidate, options={"calibration_bin": 3})
+
+
+@pytest.mark.badinput
+def test_a_threshold_without_a_side_is_refused():
+    """`accuracy: 0.9` does not say which way."""
+    with pytest.raises(ValueError, match="must start with min_ or max_"):
+        Params.model_validate({"thresholds": {"accuracy": 0.9}})
