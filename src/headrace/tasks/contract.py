@@ -24,6 +24,9 @@ class Task(Protocol):
     LOSS: str
     """Default loss: a name in `training/losses.py`."""
 
+    PROGRAM: str
+    """Module of `training/` with the program around a network, such as 'image_classifier': what happens before and after it."""
+
     EVALUATION: str
     """Module of `evaluation/` that scores predictions of this task, such as 'classification'."""
 

@@ -1,0 +1,54 @@
+"""Where training runs: the machine's setting, checked, and said aloud."""
+
+import os
+
+import torch
+
+from headrace.errors import ConfigError
+from headrace.listening import Progress
+
+
+def pick_device(name: str, progress: Progress) -> torch.device:
+    """The device of this name, ready to use.
+
+    Args:
+        name: 'cpu', 'cuda' (or 'cuda:1') or 'mps', from the machine's settings.
+        progress: told which device it is.
+
+    Raises:
+        ConfigError: no such device here, or not a device name.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigError(f"the device is set to '{name}'; it may be cpu, cuda or mps. Set HEADRACE_DEVICE.") from None
+    if device.type == "cuda":
+        count = torch.cuda.device_count()
+        if (device.index or 0) >= count:
+            raise ConfigError(f"the device is set to '{name}', but torch {torch.__version__} sees {count} CUDA devices here.")
+        progress.say(f"training on {device}: {torch.cuda.get_device_name(device)}")
+    elif device.type == "mps":
+        if not torch.backends.mps.is_available():
+            raise ConfigError(f"the device is set to 'mps', which torch {torch.__version__} does not offer on this machine.")
+        progress.say("training on the Apple GPU (mps)")
+    elif device.type == "cpu":
+        progress.say(f"training on the CPU, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}")
+    else:
+        raise ConfigError(f"the device is set to '{name}'; Headrace trains on cpu, cuda or mps. Set HEADRACE_DEVICE.")
+    return device
+
+
+def machine_class(device: torch.device) -> str:
+    """What must be equal for two trainings to give equal bits, as text: device, CPU capability, threads, torch release."""
+    threads = f"{torch.get_num_threads()} threads"
+    parts = [device.type, f"torch {torch.__version__}", torch.backends.cpu.get_cpu_capability(), threads]
+    if device.type == "cuda":
+        parts.append(torch.cuda.get_device_name(device))
+    return ", ".join(parts)
+
+
+def resident_bytes(device: torch.device) -> int:
+    """Bytes of training data that may stay on the device: half of what is free on a GPU, a quarter of the machine's memory."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0] // 2)
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4

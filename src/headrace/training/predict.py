@@ -1,0 +1,67 @@
+"""Probabilities of a data set, streamed in batches."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from headrace.dataset.schema import read_info
+from headrace.dataset.shards import iter_tables
+from headrace.tasks.contract import Task
+from headrace.training.candidate import write_predictions
+
+BATCH_RECORDS = 500
+
+
+def predict_folder(
+    program: nn.Module, folder: Path, task: Task, *, device: torch.device
+) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Ids, labels (N,) int64 and probabilities (N, K) float32 of a data set, in its order.
+
+    Args:
+        program: raw inputs to probabilities, as `load_candidate` returns it.
+        folder: a data set.
+        task: turns payload columns into arrays.
+        device: where the program is.
+    """
+    record = read_info(folder).record
+    ids: list[str] = []
+    labels: list[np.ndarray] = []
+    parts: list[np.ndarray] = []
+    with torch.inference_mode():
+        for table in iter_tables(folder):
+            ids += table.column("id").to_pylist()
+            labels.append(table.column("label").to_numpy())
+            batches = torch.split(torch.tensor(task.inputs(table, record)), BATCH_RECORDS)
+            parts += [program(inputs.to(device)).float().cpu().numpy() for inputs in batches if len(inputs)]
+    return ids, np.concatenate(labels), np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
+
+
+def predict_splits(
+    program: nn.Module, folders: Mapping[str, Path], path: Path, task: Task, *, device: torch.device
+) -> None:
+    """Write predictions.parquet for named data sets, in the order given.
+
+    Args:
+        program: as in `predict_folder`.
+        folders: split name to data set folder; a data set without records is left out.
+        path: predictions file to write.
+        task: as in `predict_folder`.
+        device: where the program is.
+    """
+    ids: list[str] = []
+    splits: list[str] = []
+    labels: list[np.ndarray] = []
+    parts: list[np.ndarray] = []
+    program.eval()
+    for split, folder in folders.items():
+        found, truth, probabilities = predict_folder(program, folder, task, device=device)
+        if not found:
+            continue
+        ids += found
+        splits += [split] * len(found)
+        labels.append(truth)
+        parts.append(probabilities)
+    write_predictions(path, ids=ids, splits=splits, labels=np.concatenate(labels), probabilities=np.concatenate(parts))

@@ -1,0 +1,133 @@
+"""What a training needs before its first step: data on the device, network with first weights, loss, the program around it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from headrace.dataset.schema import read_info
+from headrace.params import parse_section
+from headrace.plugins import resolve
+from headrace.tasks.contract import Task
+from headrace.training.data import Augment, Batches, InOrder, Samples, check_labels, load_samples, stream_seed
+from headrace.training.device import resident_bytes
+from headrace.training.loop import FitConfig
+from headrace.training.losses import Loss, find_loss
+from headrace.training.network import build_network
+
+INITIALISE_SAMPLES = 5000
+"""Training inputs that a network's `initialise` sees, drawn by the seed."""
+
+MAPPED_NAME = "inputs.mapped"
+
+
+@dataclass(frozen=True)
+class Session:
+    """Ready to be handed to `loop.fit`."""
+
+    network: nn.Module
+    train: Batches
+    validation: InOrder | None
+    loss: Loss
+    samples: int
+    """Training records."""
+    program_name: str
+    """Module of the program around the network."""
+    description: dict[str, Any]
+    """What model.json keeps to build that program again."""
+    device: torch.device
+    mapped: Path
+
+    def around(self, network: nn.Module) -> nn.Module:
+        """The program around trained weights: raw inputs to probabilities, in evaluation mode on the device."""
+        wrap = resolve("training", self.program_name, "from_description", where="PROGRAM of the task")
+        program: nn.Module = wrap(network, self.description)
+        return program.to(self.device).eval()
+
+    def close(self) -> None:
+        """Remove what was streamed to disk."""
+        self.mapped.unlink(missing_ok=True)
+
+
+def open_session(
+    config: FitConfig,
+    train_folders: Sequence[Path],
+    validation_folder: Path | None,
+    task: Task,
+    *,
+    seed: int,
+    network: tuple[str, Mapping[str, Any]],
+    loss: str | None,
+    prediction: Mapping[str, Any],
+    augment: Augment | None,
+    device: torch.device,
+    scratch: Path,
+) -> Session:
+    """Load data, build the network from the seed, put both on the device.
+
+    Args:
+        config: batch size and memory layout are taken from it.
+        train_folders: data sets to train on, one after the other.
+        validation_folder: data set to measure on; None or without records: nothing is measured.
+        task: of the data.
+        seed: of everything random.
+        network: name and options.
+        loss: name; None: the task's own.
+        prediction: options of the program around the network.
+        augment: random changes to batches.
+        device: where training runs.
+        scratch: folder for data that exceed memory.
+
+    Raises:
+        ParamsError: network, loss or options are wrong for these data.
+        DataError: data that cannot be learnt from.
+    """
+    info = read_info(train_folders[0])
+    program = resolve("training", task.PROGRAM, None, where="PROGRAM of the task")
+    samples = load_samples(train_folders, task, scratch=scratch / MAPPED_NAME, budget_bytes=resident_bytes(torch.device("cpu")))
+    check_labels(samples, info.classes)
+    options = parse_section(prediction, "train.prediction", program.PredictionOptions, where="params.yaml")
+    description = {
+        "preprocessing": program.measure(samples.inputs).model_dump(mode="json"),
+        "prediction": options.model_dump(mode="json"),
+    }
+
+    torch.manual_seed(seed)
+    net, initialise = build_network(network[0], network[1], input_shape=info.record["shape"], num_classes=len(info.classes))
+    memory_format = torch.channels_last if config.channels_last else None
+    normalise = program.from_description(net, description).to(device).normalise
+    if initialise is not None:
+        chosen = torch.randperm(len(samples), generator=torch.Generator().manual_seed(stream_seed(seed, "initialise")))
+        initialise(net, normalise(program.prepare(samples.inputs[chosen[:INITIALISE_SAMPLES]].to(device))))
+    net = net.to(device)
+    if memory_format is not None:
+        net = net.to(memory_format=memory_format)  # type: ignore[call-overload]  # torch's stubs lack this form
+
+    resident = resident_bytes(device)
+    inputs = samples.inputs.to(device) if samples.inputs.nbytes <= resident else samples.inputs
+    views = {"device": device, "prepare": program.prepare, "normalise": normalise, "memory_format": memory_format}
+    train = Batches(
+        inputs, samples.labels, batch_size=config.batch_size, seed=seed, augment=augment, cache_bytes=resident // 4, **views
+    )
+    validation = None
+    if validation_folder is not None and read_info(validation_folder).rows:
+        validation = InOrder(_labelled(load_samples([validation_folder], task), info.classes), **views)
+    return Session(
+        network=net,
+        train=train,
+        validation=validation,
+        loss=find_loss(loss or task.LOSS),
+        samples=len(samples),
+        program_name=task.PROGRAM,
+        description=description,
+        device=device,
+        mapped=scratch / MAPPED_NAME,
+    )
+
+
+def _labelled(samples: Samples, classes: Sequence[str]) -> Samples:
+    check_labels(samples, classes, distinct=1)
+    return samples
