@@ -295,13 +295,21 @@ def sources_refresh(as_json: Json = False) -> None:
 
     Example: [bold]headrace sources refresh && headrace run[/]
     """
-    from headrace.sources.commands import refresh
+    from headrace.params import load_section
+    from headrace.sources.fetch import refresh
+    from headrace.sources.places import Places
+    from headrace.stages.collect import Params
 
-    changes = refresh(_settings())
+    settings = _settings()
+    sources = load_section(settings.project / "params.yaml", "collect", Params).sources
+    places = Places(project=settings.project, downloads=settings.downloads, mirror=settings.mirror)
+    changes = refresh(sources, settings.project / "data" / "sources.lock", places)
     if as_json:
-        _show(changes)
+        _show([vars_of(change) for change in changes])
     else:
-        typer.echo("\n".join(changes) if changes else "no source has changed")
+        for change in changes:
+            typer.echo(f"{change.what:<8} {change.source}: {change.file}")
+        typer.echo("data/sources.lock is new: headrace run" if changes else "no source has changed")
 
 
 @sources_app.command("list")
@@ -310,14 +318,15 @@ def sources_list(as_json: Json = False) -> None:
 
     Example: [bold]headrace sources list[/]
     """
-    from headrace.sources.commands import pinned
+    from headrace.sources.snapshot import read_lock
 
-    rows = pinned(_settings())
+    lock = read_lock(_settings().project / "data" / "sources.lock")
     if as_json:
-        _show(rows)
+        _show(lock.model_dump(mode="json"))
         return
-    for row in rows:
-        typer.echo(f"{row['source']:<12} {row['name']:<36} {row['size']:>12,} B  sha256 {row['sha256'][:12]}")
+    for entry in lock.sources:
+        for file in entry.files:
+            typer.echo(f"{entry.source['kind']:<8} {file.name:<32} {file.size:>12,} B  sha256 {file.sha256[:12]}  {file.url}")
 
 
 @app.command()

@@ -85,7 +85,7 @@ def stage_fingerprint(project: Path, stanza: Stanza, params: Any) -> str:
 
     Inputs that another stage makes count by their digest in dvc.lock, other files by their contents.
     """
-    made = _locked_outs(project)
+    made = locked_outs(project)
     inputs = {}
     for dep in stanza.deps:
         path = project / dep
@@ -107,7 +107,7 @@ def stage_fingerprint(project: Path, stanza: Stanza, params: Any) -> str:
     )
 
 
-def _locked_outs(project: Path) -> dict[str, str]:
+def locked_outs(project: Path) -> dict[str, str]:
     lock = project / "dvc.lock"
     if not lock.exists():
         return {}

@@ -183,6 +183,14 @@ def checkout(stages: list[str]) -> None:
         repo.checkout(targets=stages, force=True, allow_missing=True)
 
 
+def commit(stage: str) -> None:
+    """Record the stage's present dependencies as those of its present outputs."""
+    from dvc.repo import Repo
+
+    with Repo(_wait_for_lock=True) as repo:
+        repo.commit(stage, force=True)
+
+
 def push() -> int:
     """Send outputs and run-cache to the default remote; returns how many objects were new there."""
     from dvc.repo import Repo
@@ -191,7 +199,13 @@ def push() -> int:
         return int(repo.push(run_cache=True))
 
 
-OPERATIONS: dict[str, Callable[..., Any]] = {"plan": plan, "reproduce": reproduce, "checkout": checkout, "push": push}
+OPERATIONS: dict[str, Callable[..., Any]] = {
+    "plan": plan,
+    "reproduce": reproduce,
+    "checkout": checkout,
+    "commit": commit,
+    "push": push,
+}
 
 
 def _main(serving: Callable[[socket.socket, ProcessId], None] = serve) -> None:

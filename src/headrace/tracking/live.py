@@ -1,0 +1,54 @@
+"""Facts of this project for a run, and the tracker that a training gets from the runner."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from headrace.dagfile import locked_outs, read_stanzas
+from headrace.fingerprint import file_sha256
+from headrace.params import read_yaml
+from headrace.settings import Settings, current_branch, git, variable
+from headrace.tracking.facts import InputFact, RunFacts
+from headrace.tracking.runs import MlflowTracker, Store
+
+VOLATILE = ("dvc.lock", "params.yaml", "data/sources.lock", "docs/log.md")
+"""Tracked files that differ without making a run dirty: each run stores them."""
+
+TRAINING_STAGE = "train"
+
+
+def store_of(settings: Settings) -> Store:
+    """Where the project's runs are recorded."""
+    is_own = settings.mlflow_tracking_uri is None
+    return Store(
+        settings.tracking_uri, settings.experiment, artifact_location=settings.artifact_root.as_uri() if is_own else None
+    )
+
+
+def gather_facts(settings: Settings) -> RunFacts:
+    """What a run of this project carries: params of all stages, inputs of the training with DVC's digests, commit, environment."""
+    project = settings.project
+    stanza = read_stanzas(project).get(TRAINING_STAGE)
+    digests = locked_outs(project)
+    inputs = tuple(
+        InputFact(name=dep, digest=digests[dep], source=dep) for dep in (stanza.deps if stanza else ()) if dep in digests
+    )
+    environment = project / "environment.json"
+    return RunFacts(
+        params=read_yaml(project / "params.yaml"),
+        inputs=inputs,
+        commit=git(project, "rev-parse", "HEAD"),
+        branch=current_branch(project),
+        is_dirty=bool(changes(project)),
+        environment=file_sha256(environment) if environment.exists() else "",
+        prefect_run=variable("HEADRACE_PREFECT_RUN"),
+    )
+
+
+def changes(project: Path) -> str:
+    """The diff of tracked files that makes a run dirty, '' when there is none."""
+    return git(project, "diff", "HEAD", "--", ".", *(f":(exclude){name}" for name in VOLATILE))
+
+
+def live_tracker(settings: Settings, *, say: Callable[[str], None]) -> MlflowTracker:
+    """The tracker of a training in this project; MLflow is imported in its own thread."""
+    return MlflowTracker(store_of(settings), gather_facts(settings), spool=settings.local / "spool", say=say)
