@@ -48,7 +48,7 @@ def record_evaluation(
         evaluate: reports/evaluate.json as read.
         files: artifact path to file; text files are recorded without URL credentials.
         texts: artifact path to text: lock entries, the diff.
-        history: reports/plots/train/history.csv, one row per epoch with a `step` column; may be missing.
+        history: reports/plots/train/history.csv, one row per epoch; may be missing.
         spool: folder of metrics that could not be sent while training; they go first.
         say: prints one line.
 
@@ -97,21 +97,21 @@ def _log_values(client: "MlflowClient", run: "Run", values: Mapping[str, float])
 
 
 def _log_curves(client: "MlflowClient", run: "Run", history: Path) -> None:
-    """Log learning curves from the table that `train` wrote, where the run has none; timestamps follow the steps."""
+    """Log learning curves from the table that `train` wrote, where the run has none, named as in a live training."""
     from mlflow.entities import Metric
 
-    if not history.exists() or run.data.metrics:
+    if not history.exists() or any(name.startswith("epoch/") for name in run.data.metrics):
         return
     points: list[Metric] = []
     try:
         with history.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
-                step = int(row["step"])
+                epoch = int(row["epoch"])
                 for name, cell in row.items():
-                    if name != "step" and cell:
-                        points.append(Metric(name, float(cell), run.info.start_time + step, step))
+                    if name != "epoch" and cell:
+                        points.append(Metric(f"epoch/{name}", float(cell), run.info.start_time + epoch, epoch))  # noqa: PERF401
     except (KeyError, ValueError, TypeError) as error:
-        raise DataError(f"{history} is not a table of steps and numbers ({error}). Rerun `train`.") from None
+        raise DataError(f"{history} is not a table of epochs and numbers ({error}). Rerun `train`.") from None
     for start in range(0, len(points), 1000):
         client.log_batch(run.info.run_id, metrics=points[start : start + 1000])
 

@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -31,13 +32,19 @@ class Spool:
     def open(self) -> bool:
         """Take the file for writing; False when another process has it."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        file = self.path.open("ab")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
-            return False
-        if not self.path.exists() or not _ends_a_line(self.path):
+        while True:
+            file = self.path.open("ab")
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if self.path.stat().st_ino == os.fstat(file.fileno()).st_ino:
+                    break
+            except BlockingIOError:
+                file.close()
+                return False
+            except FileNotFoundError:
+                pass
+            file.close()  # its last writer was done and removed it between our open and our lock
+        if not _ends_a_line(self.path):
             file.write(b"\n")  # the last writer was killed inside a line: close it, readers pass over what they cannot read
         self._file = file
         return True

@@ -69,7 +69,7 @@ def check(uri: str, *, timeout_s: float = 3.0) -> None:
     if not uri.startswith(("http://", "https://")):
         return
     try:
-        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=timeout_s) as answer:  # noqa: S310  # http(s) only, see above
+        with urllib.request.urlopen(f"{strip_secrets(uri).rstrip('/')}/health", timeout=timeout_s) as answer:  # noqa: S310  # http(s) only, see above
             healthy = answer.read(16).strip() == b"OK"
     except urllib.error.HTTPError as error:
         # A proxy that asks for credentials stands before a server that is there: MLflow's client brings them.

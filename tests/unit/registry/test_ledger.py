@@ -1,0 +1,98 @@
+"""The ledger shows every change that was made to it."""
+
+import json
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from headrace.errors import RegistryError
+from headrace.registry.ledger import append, champions, read, verify_chain
+
+
+def promote(path, version, *, action="promote", model="digits", previous=None):
+    return append(
+        path,
+        time="2026-01-01T00:00:00+00:00",
+        action=action,
+        model=model,
+        version=version,
+        previous_version=previous,
+        package="a" * 64,
+        actor="ada",
+        reasons=["better"],
+        evidence={"difference": 0.01},
+    )
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    path = tmp_path / "state" / "ledger.jsonl"
+    for version in range(1, 5):
+        promote(path, version, previous=version - 1 or None)
+    return path
+
+
+def test_entries_are_chained_and_numbered(ledger):
+    """Each entry names the one before it by digest."""
+    entries = read(ledger)
+
+    assert [entry.sequence for entry in entries] == [1, 2, 3, 4]
+    assert [entry.previous for entry in entries[1:]] == [entry.digest for entry in entries[:-1]]
+    assert verify_chain(ledger, last=entries[-1].digest) == 4
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(data=st.data())
+def test_any_changed_byte_is_found(ledger, data):
+    """History that can be rewritten in silence is no evidence."""
+    content = ledger.read_bytes()
+    place = data.draw(st.integers(0, len(content) - 2))
+    byte = data.draw(st.integers(0, 255))
+    assume(content[place] != byte)
+    copy = ledger.with_name("copy.jsonl")
+    copy.write_bytes(content[:place] + bytes([byte]) + content[place + 1 :])
+
+    with pytest.raises(RegistryError, match=r"line \d"):
+        verify_chain(copy)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(order=st.lists(st.integers(0, 3), max_size=6))
+def test_any_removal_move_or_repetition_of_lines_is_found(ledger, order):
+    """Every line is intact by itself: the chain and the anchor in the registry show the rest."""
+    lines = ledger.read_bytes().splitlines(keepends=True)
+    assume(order != [0, 1, 2, 3])
+    copy = ledger.with_name("copy.jsonl")
+    copy.write_bytes(b"".join(lines[index] for index in order))
+
+    with pytest.raises(RegistryError):
+        verify_chain(copy, last=json.loads(lines[-1])["digest"])
+
+
+def test_a_line_cut_by_a_crash_is_dropped_by_the_next_entry(ledger):
+    """It was never acknowledged; the chain goes on from the last whole entry."""
+    with ledger.open("ab") as file:
+        file.write(b'{"action": "promo')
+
+    assert len(read(ledger)) == 4
+    assert promote(ledger, 5).sequence == 5
+    assert verify_chain(ledger) == 5
+
+
+def test_nothing_is_added_to_a_broken_chain(ledger):
+    """An entry on top would hide the break behind a fresh date."""
+    ledger.write_bytes(ledger.read_bytes().replace(b'"ada"', b'"eve"', 1))
+
+    with pytest.raises(RegistryError, match="line 1"):
+        promote(ledger, 5)
+
+
+def test_rollbacks_go_back_one_champion_at_a_time(ledger):
+    """After 4 -> 3 a second rollback goes to 2, not to 4 again."""
+    promote(ledger, 3, action="rollback", previous=4)
+
+    assert champions(read(ledger), "digits") == [1, 2, 3]
+    promote(ledger, 5)
+    assert champions(read(ledger), "digits") == [1, 2, 3, 5]
+    assert champions(read(ledger), "other") == []
