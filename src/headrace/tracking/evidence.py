@@ -109,7 +109,7 @@ def _log_curves(client: "MlflowClient", run: "Run", history: Path) -> None:
                 epoch = int(row["epoch"])
                 for name, cell in row.items():
                     if name != "epoch" and cell:
-                        points.append(Metric(f"epoch/{name}", float(cell), run.info.start_time + epoch, epoch))  # noqa: PERF401
+                        points.append(Metric(f"epoch/{name}", float(cell), run.info.start_time + epoch, epoch))
     except (KeyError, ValueError, TypeError) as error:
         raise DataError(f"{history} is not a table of epochs and numbers ({error}). Rerun `train`.") from None
     for start in range(0, len(points), 1000):

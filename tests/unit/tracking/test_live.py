@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from headrace.settings import Settings
-from headrace.tracking.live import changed_files, diff, dvc_inputs, project_facts, project_store
+from headrace.tracking.live import changes, gather_facts, store_of
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def project(tmp_path):
 
 def test_inputs_are_those_the_stage_reads_now(project):
     """While a stage works, its own entry in dvc.lock is that of the run before."""
-    (fact,) = dvc_inputs(project, "train")
+    (fact,) = gather_facts(Settings(project=project, home=project / "home")).inputs
 
     assert (fact.name, fact.digest) == ("data/splits", "new.dir")
 
@@ -31,18 +31,16 @@ def test_new_params_do_not_make_a_workspace_dirty(project):
     """params.yaml and dvc.lock are recorded with the run; only other changes need the diff."""
     (project / "params.yaml").write_text("train:\n  epochs: 4\n")
 
-    assert changed_files(project) == []
-    assert diff(project) == ""
+    assert changes(project) == ""
 
     (project / "code.py").write_text("a = 2\n")
 
-    assert changed_files(project) == ["code.py"]
-    assert "+a = 2" in diff(project)
+    assert "+a = 2" in changes(project)
 
 
 def test_facts_come_from_the_project(project):
     """A run can be reproduced from what it says."""
-    facts = project_facts(Settings(project=project, home=project / "home"))
+    facts = gather_facts(Settings(project=project, home=project / "home"))
 
     assert facts.params == {"train": {"epochs": 3}}
     assert len(facts.commit) == 40
@@ -51,8 +49,8 @@ def test_facts_come_from_the_project(project):
 
 def test_only_a_database_file_gets_an_artifact_folder(project):
     """A server decides itself where artifacts go."""
-    local = project_store(Settings(project=project, home=project / "home", mlflow_tracking_uri=None))
-    served = project_store(Settings(project=project, home=project / "home", mlflow_tracking_uri="http://h:5000"))
+    local = store_of(Settings(project=project, home=project / "home", mlflow_tracking_uri=None))
+    served = store_of(Settings(project=project, home=project / "home", mlflow_tracking_uri="http://h:5000"))
 
-    assert local.artifact_location == str(project / "home" / "mlartifacts")
+    assert local.artifact_location == (project / "home" / "mlartifacts").as_uri()
     assert served.artifact_location is None
