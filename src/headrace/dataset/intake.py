@@ -51,14 +51,14 @@ def _is_number(name: str) -> bool:
     return name.isascii() and name.removeprefix("-").isdigit()
 
 
-def in_chunks(records: Iterable[RawRecord], record: Mapping[str, Any]) -> Iterator[list[RawRecord]]:
+def in_chunks(records: Iterable[RawRecord], info: Mapping[str, Any]) -> Iterator[list[RawRecord]]:
     """Lists of at most MAX_CHUNK_ROWS records and about CHUNK_BYTES, also once they are decoded; never an empty one.
 
     Args:
         records: what a format reads.
-        record: what dataset.json says of one record; its shape, if any, tells the decoded size.
+        info: what dataset.json says of one record; its shape, if any, tells the decoded size.
     """
-    decoded_bytes = math.prod(record.get("shape") or [1])
+    decoded_bytes = math.prod(info.get("shape") or [1])
     max_rows = max(1, min(MAX_CHUNK_ROWS, CHUNK_BYTES // decoded_bytes))
     chunk: list[RawRecord] = []
     num_bytes = 0

@@ -1,8 +1,8 @@
 """Encoded image bytes to pixels; the traps of image files are told by name, not passed on.
 
 Truncated data are found because pixels are loaded (Pillow's own `verify` accepts a truncated JPEG). The number of pixels is
-judged from the header, before memory is taken. The camera's rotation is applied; 16 bit, palette, CMYK and transparent images become
-what the eye sees.
+judged from the header, before memory is taken. The camera's rotation is applied; 16 bit, palette, CMYK and transparent images
+become what the eye sees.
 """
 
 import io

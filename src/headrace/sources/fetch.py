@@ -175,8 +175,8 @@ def _call(source: Own, places: Places) -> list[tuple[LockedFile, Path]]:
 def refresh(sources: Sequence[Source], lock_path: Path, places: Places, progress: Progress | None = None) -> list[Change]:
     """Bring data/sources.lock up to date and say what changed; it is rewritten only if something did.
 
-    Files of the project are hashed again only where size or time changed. A pinned download is what it is. For others the server is
-    asked for its ETag; the file is fetched again when that moved, or when the server tells none.
+    Files of the project are hashed again only where size or time changed. A pinned download is what it is. For others the server
+    is asked for its ETag; the file is fetched again when that moved, or when the server tells none.
 
     Raises:
         SourceError: a source cannot be read.

@@ -48,9 +48,7 @@ def find_files(source: Files, places: Places) -> list[FoundFile]:
             if len(found) > _MAX_FILES:
                 raise SourceError(f"source '{source.name}': {text} means more than {_MAX_FILES} files. Pack them into archives.")
         if not matched and len(found) == count:
-            raise SourceError(
-                f"source '{source.name}': no file at {text} (seen from {places.project}). Correct collect.sources or put it there."
-            )
+            raise SourceError(f"source '{source.name}': no file at {text} (seen from {places.project}). Correct collect.sources.")
     return [found[name] for name in sorted(found)]
 
 

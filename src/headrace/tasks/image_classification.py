@@ -169,7 +169,7 @@ def _label_fault(raw: RawRecord, classes: Mapping[str, int]) -> str:
 def _decode_all(raws: Sequence[RawRecord], options: RecordOptions) -> list[_Row]:
     if all(isinstance(raw.payload, np.ndarray) for raw in raws):
         return [_decode(raw, options) for raw in raws]
-    # Pillow's decoders release the interpreter lock; small pictures are handed out by the dozen, since a task costs as much as one.
+    # Pillow's decoders release the interpreter lock. Pictures go by the dozen: handing out one costs as much as decoding it.
     groups = [raws[start : start + _GROUP] for start in range(0, len(raws), _GROUP)]
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         return list(chain.from_iterable(pool.map(lambda group: [_decode(raw, options) for raw in group], groups)))
@@ -184,17 +184,24 @@ def _decode(raw: RawRecord, options: RecordOptions) -> _Row:
         found = decode(payload, channels=options.channels, max_pixels=options.max_pixels, first_frame=options.first_frame)
     else:
         found = _from_array(payload, options)
-    pixels, fault = found.pixels, found.fault
-    if pixels is not None and options.height and options.width:
-        pixels = fit(pixels, options.height, options.width, options.fit)
-        if pixels is None:
-            fault = (
-                f"size: {found.height} x {found.width}, expected {options.height} x {options.width}; "
-                "set collect.record.fit to stretch, crop or pad"
-            )
-    if pixels is not None and options.channels and pixels.shape[2] != options.channels:
-        pixels, fault = None, f"channels: {pixels.shape[2]}, expected {options.channels}"
+    pixels, fault = _at_size(found, options)
     return _Row(pixels, found.height, found.width, found.channels, found.mode, size, fault)
+
+
+def _at_size(found: Decoded, options: RecordOptions) -> tuple[np.ndarray | None, str]:
+    """Pixels of the settled size, or why there are none."""
+    if found.pixels is None:
+        return None, found.fault
+    pixels = found.pixels
+    if options.channels and pixels.shape[2] != options.channels:
+        return None, f"channels: {pixels.shape[2]}, expected {options.channels}"
+    if options.height and options.width:
+        fitted = fit(pixels, options.height, options.width, options.fit)
+        if fitted is None:
+            fault = f"size: {pixels.shape[0]} x {pixels.shape[1]}, expected {options.height} x {options.width}"
+            return None, f"{fault}; collect.record.fit may be stretch, crop or pad"
+        pixels = fitted
+    return pixels, ""
 
 
 def _from_array(payload: Any, options: RecordOptions) -> Decoded:
@@ -270,7 +277,8 @@ def _block_means(values: np.ndarray, blocks: int, *, axis: int) -> np.ndarray:
     """Means over `blocks` nearly equal parts of an axis; an axis with fewer places repeats them."""
     length = values.shape[axis]
     if length < blocks:
-        return np.take(values, np.arange(blocks) * length // blocks, axis=axis)
+        repeated: np.ndarray = np.take(values, np.arange(blocks) * length // blocks, axis=axis)
+        return repeated
     edges = np.arange(blocks) * length // blocks
     counts = np.diff([*edges, length])
     shape = [1] * values.ndim

@@ -1,0 +1,72 @@
+"""Tables as delimited text. Rows are read as they stand: nothing is guessed, shifted, filled or turned into numbers."""
+
+import csv
+from collections.abc import Iterator, Sequence
+
+from pydantic import Field
+
+from headrace.errors import FormatError
+from headrace.formats.opening import MAX_LINE_BYTES, iter_lines
+from headrace.formats.record import RawRecord, SourceFile
+from headrace.formats.tables import ColumnOptions, RowReader
+
+TABLES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
+
+
+class Options(ColumnOptions):
+    """How the text is cut into cells, and what the columns mean."""
+
+    delimiter: str = Field(default=",", pattern=r"^[^\r\n]$")
+    """Between cells; a tab is "\\t"."""
+    quote: str | None = Field(default='"', min_length=1, max_length=1)
+    """Around cells that hold the delimiter; null when quotes are ordinary signs."""
+    encoding: str = "utf-8"
+    columns: list[str] | None = None
+    """Names of the columns of a file without a header line."""
+
+
+def read(files: Sequence[SourceFile], options: Options) -> Iterator[RawRecord]:
+    """One record a row; a row with too few or too many cells is a faulty record.
+
+    Raises:
+        FormatError: no header, no row, a column twice, broken quoting, or the first row does not match the header.
+    """
+    csv.field_size_limit(MAX_LINE_BYTES)
+    # Beside a table of paths lie the files it names.
+    tables = [file for file in files if file.name.lower().endswith(TABLES)] if options.payload_as == "path" else files
+    if not tables:
+        raise FormatError(f"none of {len(files)} files is a table ({', '.join(TABLES)}).")
+    for file in tables:
+        try:
+            yield from _read_table(file, files, options)
+        except csv.Error as error:
+            raise FormatError(f"{file}: {error}. Correct collect.options.quote or delimiter, or the file.") from None
+
+
+def _read_table(file: SourceFile, files: Sequence[SourceFile], options: Options) -> Iterator[RawRecord]:
+    lines = (line + "\n" for line in iter_lines(file, encoding=options.encoding))
+    rows = (
+        csv.reader(lines, delimiter=options.delimiter, quotechar=options.quote, strict=True)
+        if options.quote
+        else csv.reader(lines, delimiter=options.delimiter, quoting=csv.QUOTE_NONE, strict=True)
+    )
+    names = options.columns or [name.strip() for name in next(rows, [])]
+    reader = RowReader(file, names, options, files)
+    count = 0
+    for cells in rows:
+        if not cells:
+            continue  # an empty line
+        count += 1
+        position = f"line {rows.line_num}"
+        if len(cells) != len(names):
+            found = f"columns: found {len(cells)}, the header has {len(names)}"
+            if count == 1:
+                # Where every row is one longer, some readers silently take the first column for an index.
+                raise FormatError(f"{file}, {position}: {found}. Correct the header, collect.options.columns or delimiter.")
+            yield reader.fault(position, found, cells)
+        elif any("\0" in cell for cell in cells):
+            yield reader.fault(position, "NUL: a cell holds a NUL sign", cells)
+        else:
+            yield reader.record(dict(zip(names, cells, strict=True)), position)
+    if not count:
+        raise FormatError(f"{file} holds no row below its header.")

@@ -1,0 +1,87 @@
+"""Folders or archives of pictures, `split/class/file` or `class/file`: the folder's name is the class."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
+from typing import Literal
+
+from pydantic import Field
+
+from headrace.errors import FormatError
+from headrace.formats.record import RawRecord, SourceFile
+from headrace.params import Section
+from headrace.storage.archive import is_archive_name, iter_members
+
+_SPLITS = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+}
+_LEFT_OUT = frozenset({"__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini"})
+
+
+class Options(Section):
+    """Which files are pictures, and what their folders mean."""
+
+    extensions: list[str] = Field(
+        default_factory=lambda: [".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"]
+    )
+    """File names that are pictures, in lower case; others are passed over, for instance a README."""
+    split_folder: Literal["auto", "never"] = "auto"
+    """auto: the folder above the class says the split when it is named train, val, valid, validation or test."""
+    max_file_bytes: int = Field(default=256 * 1024 * 1024, gt=0)
+    """A larger file is a faulty record."""
+
+
+def read(files: Sequence[SourceFile], options: Options) -> Iterator[RawRecord]:
+    """One record a picture, in the order of the files and of the members of archives.
+
+    Raises:
+        FormatError: an archive is damaged or refused, or there is no picture at all.
+    """
+    extensions = tuple(options.extensions)
+    found = False
+    for file in files:
+        if is_archive_name(file.name):
+            before = found
+            for member in iter_members(file.path, label=str(file)):
+                if _is_picture(member.name, extensions):
+                    found = True
+                    yield _record(file, f"{file.name}:{member.name}", member.name, member.content, options)
+            if found == before and not found:
+                raise FormatError(f"{file} holds no picture ({', '.join(extensions)}).")
+        elif _is_picture(file.name, extensions):
+            found = True
+            size = file.path.stat().st_size
+            content = file.path.read_bytes() if size <= options.max_file_bytes else None
+            yield _record(file, file.name, file.name, content, options)
+    if not found:
+        raise FormatError(
+            f"no picture among {len(files)} files ({', '.join(extensions)}). Check collect.sources and collect.options."
+        )
+
+
+def _is_picture(name: str, extensions: tuple[str, ...]) -> bool:
+    return (
+        name.lower().endswith(extensions)
+        and not _LEFT_OUT & set(name.split("/"))
+        and not PurePosixPath(name).name.startswith("._")
+    )
+
+
+def _record(file: SourceFile, origin: str, name: str, content: bytes | None, options: Options) -> RawRecord:
+    parts = name.split("/")
+    label = parts[-2] if len(parts) > 1 else None
+    split = file.split
+    if not split and options.split_folder == "auto" and len(parts) > 2:
+        split = _SPLITS.get(parts[-3].lower(), "")
+    fault = ""
+    if label is None:
+        fault = "no class: the picture lies in no folder that could name its class"
+    elif content is None or len(content) > options.max_file_bytes:
+        fault, content = f"too large: more than {options.max_file_bytes} bytes", None
+    elif not content:
+        fault = "empty: the file has no bytes"
+    return RawRecord(content, label, split, file.source, origin, fault=fault)
