@@ -1,5 +1,6 @@
 """Do dvc.yaml, params.yaml, the code and the lock say the same? `headrace lint`; `--fix` mends what has one answer."""
 
+import contextlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -57,52 +58,51 @@ class _Project:
         return assess(self.tree, stage, list(self.variants.values()), line=self.line(stage.name))
 
 
-def lint(project: Path, *, sections: bool = True) -> list[Finding]:
+def lint(project: Path, *, fix: bool = False, sections: bool = True) -> list[Finding]:
     """Every disagreement in a project, ordered by file and line.
 
     Args:
         project: its top folder.
+        fix: first mend what has one answer: deps, environment.json keys, environment.json, params.schema.json, .dvcignore.
         sections: also import the stage modules, to check params.yaml and the recipes against their typed sections (seconds,
             because stages import torch and scikit-learn); everything else reads the source only.
     """
-    found = _read(project)
+    root = project.resolve()
+    if fix:
+        _mend(root, sections=sections)
+    found = _read(root)
     rules: list[Callable[[_Project], Iterator[Finding]]] = [_names, _code, _environment, _ignores]
     if sections:
         rules.append(_sections)
     return sorted((finding for rule in rules for finding in rule(found)), key=lambda f: (f.file, f.line, f.rule, f.message))
 
 
-def fix(project: Path, *, sections: bool = True) -> list[Finding]:
-    """Mend what has one answer: deps, environment.json keys, environment.json, params.schema.json, .dvcignore. `sections` as for `lint`.
-
-    Returns:
-        The findings that were mended.
-    """
-    root = project.resolve()
-    mended = [finding for finding in lint(project, sections=sections) if finding.fixable]
+def _mend(root: Path, *, sections: bool) -> None:
     if (root / environment.LOCK).exists():
         environment.write(root)
     _write_lines(root / ".dvcignore", DVCIGNORE)
-    found = _read(project)
+    complete_stages(root)
+    if sections:
+        with contextlib.suppress(HeadraceError):  # a stage that does not import is a finding
+            schema.write(root)
+
+
+def complete_stages(root: Path, only: str | None = None) -> None:
+    """Write the deps and environment.json keys that follow from the code into dvc.yaml, of all stages or of one."""
+    found = _read(root)
     text = found.dag_text
-    known = environment.read(root)
+    known = _known_packages(root)
     for stage in found.stages:
         needs = found.needs(stage)
-        if needs.files or needs.packages:
+        if stage.name == (only or stage.name) and (needs.files or needs.packages):
             kept = [dep for dep in stage.deps if dep not in needs.idle]
             text = dagedit.set_deps(text, stage.name, _ordered(kept, needs.missing | needs.instead))
-                text, stage.name, _ordered([dep for dep in stage.deps if dep not in needs.idle], needs.missing)
-            )
             text = dagedit.set_params(text, stage.name, stage.name, sorted(_keys(needs, known)))
     if text != found.dag_text:
         write_text(root / "dvc.yaml", text)
-    if any(finding.rule == "schema" for finding in mended):
-        schema.write(root)
-    return mended
 
 
-def _read(project: Path) -> _Project:
-    root = project.resolve()
+def _read(root: Path) -> _Project:
     paths = [root / "params.yaml", *sorted((root / "recipes").glob("*.yaml"))]
     return _Project(
         root=root,

@@ -1,7 +1,6 @@
 """params.schema.json: generated from the typed sections, so that editors complete and check params.yaml."""
 
 import importlib
-import importlib.util
 import json
 import sys
 from collections.abc import Mapping
@@ -17,8 +16,11 @@ from headrace.storage.local import write_text
 
 NAME = "params.schema.json"
 
-FLOW_SECTIONS = {"register": "headrace.registry.register", "promote": "headrace.registry.promote"}
-"""Sections of the steps after the DAG, and the module whose `Params` each one is."""
+FLOW_SECTIONS = {
+    "register": ("headrace.registry.versions", "RegisterParams"),
+    "promote": ("headrace.registry.promotion", "PromoteParams"),
+}
+"""Sections of the steps after the DAG, and where each is typed."""
 
 
 def sections(project: Path) -> dict[str, type[Section]]:
@@ -27,17 +29,29 @@ def sections(project: Path) -> dict[str, type[Section]]:
     Raises:
         ConfigError: a stage's module does not import or has no `Params`.
     """
-    for folder in (project / "src", project):  # as the stage runner does
-        if str(folder) not in sys.path:
-            sys.path.insert(0, str(folder))
+    make_importable(project)
     found: dict[str, type[Section]] = {}
     for stage in read_stages(read_yaml(project / "dvc.yaml")):
         if stage.runner_module:
             found[stage.name] = _params_of(stage.runner_module)
-    for name, module in FLOW_SECTIONS.items():
-        if _exists(module):
-            found[name] = _params_of(module)
+    for name, (module, attribute) in FLOW_SECTIONS.items():
+        found[name] = _params_of(module, attribute)
     return found
+
+
+def section_of(project: Path, stage: str) -> type[Section] | None:
+    """The typed section of one stage, without importing the others; None when dvc.yaml has no such stage."""
+    make_importable(project)
+    modules = {found.name: found.runner_module for found in read_stages(read_yaml(project / "dvc.yaml"))}
+    return _params_of(modules[stage]) if modules.get(stage) else None
+
+
+def make_importable(project: Path) -> None:
+    """Let the project's own code be imported, as the stage runner does."""
+    importlib.invalidate_caches()
+    for folder in (project, project / "src"):
+        if str(folder) not in sys.path:
+            sys.path.insert(0, str(folder))
 
 
 def generate(typed: Mapping[str, type[Section]]) -> dict[str, Any]:
@@ -81,22 +95,14 @@ def problems(values: Any, name: str, section: type[Section]) -> list[str]:
     return []
 
 
-def _exists(module: str) -> bool:
+def _params_of(module: str, attribute: str = "Params") -> type[Section]:
     try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False
-
-
-def _params_of(module: str) -> type[Section]:
-    try:
-        found = importlib.import_module(module).Params
+        found = getattr(importlib.import_module(module), attribute)
     except ImportError as error:
         raise ConfigError(f"{module} cannot be imported: {error}. Write the module, or remove its stage from dvc.yaml.") from None
     except AttributeError:
-        raise ConfigError(
-            f"{module} has no class Params(Section). docs/how-to/add-a-stage.md shows what a stage needs."
-        ) from None
+        advice = "docs/how-to/add-a-stage.md shows what a stage needs."
+        raise ConfigError(f"{module} has no class {attribute}(Section). {advice}") from None
     if not (isinstance(found, type) and issubclass(found, Section)):
-        raise ConfigError(f"{module}.Params must be a subclass of headrace.params.Section.")
+        raise ConfigError(f"{module}.{attribute} must be a subclass of headrace.params.Section.")
     return found

@@ -15,8 +15,8 @@ def append(path, text):
 
 
 def mend(project):
-    """`fix` without the stage modules: the synthetic ones are not importable."""
-    lint.fix(project, sections=False)
+    """With sections=False: the synthetic stage modules are not importable."""
+    lint.lint(project, fix=True, sections=False)
     return read_yaml(project / "dvc.yaml")["stages"]["fit"]
 
 
@@ -29,10 +29,8 @@ def test_a_first_party_import_without_dep_is_named_with_its_line_and_mended(refe
     append(reference / "src/headrace/training/loop.py", "\n\ndef late():\n    import headrace.training.schedule\n")
     (reference / "src/headrace/training/schedule.py").write_text("")
 
-    assert findings(reference) == [
-        "src/headrace/training/loop.py:8: deps: stage 'fit' imports headrace.training.schedule, which is not among its deps."
-        + " Add `src/headrace/training/schedule.py`."
-    ]
+    start = "src/headrace/training/loop.py:8: deps: stage 'fit' imports headrace.training.schedule, which is not among its deps."
+    assert findings(reference) == [f"{start} Add `src/headrace/training/schedule.py`."]
 
     assert "src/headrace/training/schedule.py" in mend(reference)["deps"]
     assert findings(reference) == []
@@ -42,10 +40,8 @@ def test_a_package_without_environment_key_is_named_with_its_line_and_mended(ref
     """A new version of it would not rerun the stage."""
     append(reference / "src/headrace/stages/fit.py", "import sklearn.metrics\n")
 
-    assert findings(reference) == [
-        "src/headrace/stages/fit.py:3: packages: stage 'fit' imports sklearn.metrics, and 'scikit-learn' is not among its"
-        + " environment.json keys. Add `scikit-learn`."
-    ]
+    start = "src/headrace/stages/fit.py:3: packages: stage 'fit' imports sklearn.metrics, and 'scikit-learn' is not among its"
+    assert findings(reference) == [f"{start} environment.json keys. Add `scikit-learn`."]
 
     assert mend(reference)["params"] == ["fit", {"environment.json": ["scikit-learn", "torch"]}]
     assert findings(reference) == []
@@ -179,7 +175,7 @@ def test_a_users_stage_of_headrace_has_its_result_revision_as_key(write):
             "    metrics: [reports/augment.json]\n",
         }
     )
-    lint.fix(project, sections=False)
+    lint.lint(project, fix=True, sections=False)
 
     assert read_yaml(project / "dvc.yaml")["stages"]["augment"]["params"] == [
         "augment",
