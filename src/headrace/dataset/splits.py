@@ -185,7 +185,7 @@ def refuse_missing_classes(splits: np.ndarray, labels: np.ndarray, classes: Sequ
         if missing:
             elsewhere = ", ".join(f"{counts[other][missing[0]]} in {other}" for other in SPLITS if other != name)
             raise DataError(
-                f"split '{name}' has no record of {len(missing)} of {len(classes)} classes, such as '{missing[0]}' ({elsewhere}). "
+                f"'{name}' has no record of {len(missing)} of {len(classes)} classes, such as '{missing[0]}' ({elsewhere}). "
                 "Collect more of them, raise the split's share, or choose another split.seed (this draws every split anew)."
             )
     return counts

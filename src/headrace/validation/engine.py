@@ -91,7 +91,7 @@ def _build(line: Line, where: str) -> Check:
         if argument not in accepted:
             raise ParamsError(f"{where}: {line.expectation} has no argument '{argument}'.{did_you_mean(argument, accepted)}")
     try:
-        built = kind(**line.arguments, severity=FailureSeverity(line.severity), notes=line.reason or None)
+        built = kind(**line.arguments, severity=FailureSeverity(line.severity))
     except (ValueError, TypeError) as error:
         detail = "; ".join(part.strip() for part in str(error).splitlines()[1:]) or str(error)
         raise ParamsError(f"{where}: {line.expectation} on {', '.join(line.columns) or 'the data set'}: {detail}") from None
@@ -163,7 +163,7 @@ def _exception(info: Any) -> str:
 def _strip(found: dict[str, Any]) -> dict[str, Any]:
     config = dict(found["expectation_config"])
     config["kwargs"] = {key: value for key, value in sorted(config["kwargs"].items()) if key != "batch_id"}
-    config = {key: config[key] for key in ("type", "kwargs", "severity", "notes") if config.get(key) is not None}
+    config = {key: config[key] for key in ("type", "kwargs", "severity")}
     config["meta"] = {}
     result = {key: value for key, value in found["result"].items() if key not in STRIPPED}
     plain = _plain({**found, "expectation_config": config, "result": result})

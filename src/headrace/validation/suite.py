@@ -80,6 +80,8 @@ def _parse(entry: Any, number: int, facts: Mapping[str, int], path: Path) -> Lin
     own = {key: value for key, value in entry.items() if key in ("expectation", "reason", "severity")}
     arguments = {str(key): value for key, value in entry.items() if key not in own}
     for key, value in arguments.items():
+        if isinstance(value, int | float) and abs(value) > 2**53:
+            raise ParamsError(f"{where}.{key} is {value}; the engine compares as floats, which are exact up to 2^53 only.")
         if isinstance(value, str) and value.startswith("$"):
             if value not in facts:
                 raise ParamsError(f"{where}.{key} is '{value}', which stands for nothing.{did_you_mean(value, facts)}")

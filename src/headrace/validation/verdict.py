@@ -47,7 +47,9 @@ class Verdict:
             "success": successes == len(self.outcomes),
             "suite_name": suite,
             "suite_parameters": {},
-            "results": [{**o.result, "meta": {"example_ids": self.examples(o.bad)}} for o in self.outcomes],
+            "results": [
+                {**o.result, "meta": {"reason": o.check.line.words, "example_ids": self.examples(o.bad)}} for o in self.outcomes
+            ],
             "statistics": {
                 "evaluated_expectations": len(self.outcomes),
                 "successful_expectations": successes,
