@@ -1,0 +1,85 @@
+"""What all tests share: a state folder that is not the user's, real data, one Prefect server, clones of the working tree."""
+
+import os
+import socket
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.projects import BIN, REPOSITORY, Checkout, clone, make_origin, wait_until
+
+SHARED = REPOSITORY.parent / "shared"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or writes the state of the user's own projects, and none sends telemetry."""
+    from headrace.settings import Settings, prepare_process
+
+    patch = pytest.MonkeyPatch()
+    for name in ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", "HEADRACE_PROJECT", "HEADRACE_MIRROR", "HEADRACE_DEVICE"):
+        patch.delenv(name, raising=False)
+    patch.setenv("HEADRACE_HOME", str(tmp_path_factory.mktemp("home")))
+    before = dict(os.environ)
+    prepare_process(Settings())
+    for name in os.environ.keys() - before.keys():
+        patch.setenv(name, os.environ[name])
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real data sets beside the repository; absent on a user's machine."""
+    folder = SHARED / "data"
+    if not folder.is_dir():
+        pytest.skip("the folder of real data sets, ../shared/data, is not beside this checkout")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def origin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with the present working tree."""
+    return make_origin(tmp_path_factory.mktemp("origin"))
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a real Prefect server on 127.0.0.1, with a database of its own."""
+    home = tmp_path_factory.mktemp("prefect")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}/api"
+    with (home / "server.log").open("w") as log:
+        server = subprocess.Popen(
+            [BIN / "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port), "--no-ui"],
+            env={**os.environ, "PREFECT_HOME": str(home)},
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        wait_until(lambda: _answers(f"{url}/health"), what="the Prefect server's answer", timeout_s=120)
+        yield url
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310  # our own server
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+@pytest.fixture
+def new_clone(origin: Path, prefect_server: str, tmp_path: Path) -> Callable[..., Checkout]:
+    """Make clones that share one state folder: `new_clone("a")`."""
+    home = tmp_path / "home"
+    return lambda name: clone(origin, tmp_path / name, home, PREFECT_API_URL=prefect_server)

@@ -1,0 +1,129 @@
+"""Real checkouts for tests that run the pipeline: clones of this repository, and the processes that work in them."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+BIN = Path(sys.prefix) / "bin"
+GIT = ("git", "-c", "user.name=Tester", "-c", "user.email=tester@example.invalid", "-c", "commit.gpgsign=false")
+
+
+@dataclass
+class Checkout:
+    """One clone with the state folder it shares with others."""
+
+    folder: Path
+    home: Path
+    variables: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables of every command in it."""
+        path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+        return {**os.environ, "PATH": path, "HEADRACE_HOME": str(self.home), "PYTHONUNBUFFERED": "1", **self.variables}
+
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        """Start a command; its output goes to a file beside the clone."""
+        with (self.folder.parent / f"{self.folder.name}.log").open("a") as log:
+            return subprocess.Popen(
+                command, cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, text=True,
+                start_new_session=True,
+            )  # fmt: skip
+
+    def run(self, *command: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end and check its exit code."""
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300
+        )
+        assert done.returncode == code, f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        return done
+
+    def headrace(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run a headrace command."""
+        return self.run("headrace", *arguments, code=code)
+
+    def states(self, *arguments: str) -> dict[str, str]:
+        """Run the pipeline and tell how each stage and step ended."""
+        return dict(json.loads(self.headrace("run", "--json", *arguments).stdout)["stages"])
+
+    def lock(self) -> str:
+        """dvc.lock as text."""
+        return (self.folder / "dvc.lock").read_text(encoding="utf-8")
+
+    def set_param(self, section: str, **values: Any) -> None:
+        """Change values of params.yaml, keeping the rest."""
+        from ruamel.yaml import YAML
+
+        yaml = YAML()
+        path = self.folder / "params.yaml"
+        loaded = yaml.load(path.read_text(encoding="utf-8"))
+        for key, value in values.items():
+            loaded[section][key] = value
+        with path.open("w", encoding="utf-8") as file:
+            yaml.dump(loaded, file)
+
+    def worker(self, stage: str) -> int | None:
+        """Pid of the process that works on a stage now."""
+        path = self.folder / ".headrace" / "working" / f"{stage}.json"
+        try:
+            pid = int(json.loads(path.read_text(encoding="utf-8"))["pid"])
+        except (OSError, ValueError):
+            return None
+        return pid if psutil.pid_exists(pid) else None
+
+    def processes(self) -> list[psutil.Process]:
+        """Live processes that work in this checkout."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if Path(process.cwd()) == self.folder and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+            except (psutil.Error, OSError):
+                continue
+        return found
+
+
+def make_origin(folder: Path) -> Path:
+    """A git repository with the working tree of this one: what is tracked, and what is new and not ignored."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"], cwd=REPOSITORY, check=True, capture_output=True
+    ).stdout.decode()
+    for name in filter(None, listed.split("\0")):
+        source, target = REPOSITORY / name, folder / name
+        if source.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
+    # The tests make their own: what is committed may be older than the working tree.
+    (folder / "dvc.lock").unlink(missing_ok=True)
+    for arguments in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "State of the working tree"]):
+        subprocess.run([*GIT, *arguments], cwd=folder, check=True)
+    return folder
+
+
+def clone(origin: Path, folder: Path, home: Path, **variables: str) -> Checkout:
+    """A fresh clone, set up."""
+    subprocess.run(["git", "clone", "-q", str(origin), str(folder)], check=True)
+    checkout = Checkout(folder, home, variables)
+    checkout.headrace("setup")
+    return checkout
+
+
+def wait_until(condition: Callable[[], Any], *, what: str, timeout_s: float = 60.0) -> Any:
+    """The first true value of `condition`, looked at often."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"{what} did not happen within {timeout_s:g} s")
