@@ -64,6 +64,8 @@ class Source:
 
     imports: tuple[Import, ...]
     lookups: tuple[Lookup, ...]
+    constants: tuple[str, ...]
+    """Texts that the module assigns to names in capitals: a task says so which program trains it."""
     has_code: bool
 
 
@@ -234,7 +236,16 @@ def _scan(tree: ast.Module, file: Path, package: str) -> Source:
         if resolves and _called(call) == "resolve"
     ]
     has_code = any(not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)) for node in tree.body)
-    return Source(tuple(imports), tuple(lookups), has_code)
+    return Source(tuple(imports), tuple(lookups), tuple(_constants(tree)), has_code)
+
+
+def _constants(tree: ast.Module) -> Iterator[str]:
+    for node in tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        if any(isinstance(target, ast.Name) and target.id.isupper() for target in targets):
+            value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+            if value is not None and (text := _literal([value])):
+                yield text
 
 
 def _absolute(node: ast.ImportFrom, package: str) -> str:

@@ -69,7 +69,8 @@ def _set_list(text: str, stage: str, name: str, wanted: dict[str, str]) -> str:
     kept = {identity: next((item for raw, item in before.items() if _same(raw, identity)), None) for identity in wanted}
     items = [Item(new) if (old := kept[i]) is None else Item(new, old.above, old.beside) for i, new in wanted.items()]
     column = body.value[0][0].start_mark.column
-    lines = _render(name, items, column, _dash_column(value, column))
+    is_block = value is not None and not value.flow_style
+    lines = _render(name, items, column, _dash_column(value, column), is_block=is_block)
     if key is not None:
         start = text.rfind("\n", 0, key.start_mark.index) + 1
         end = text.find("\n", _end(text, value))
@@ -86,12 +87,12 @@ def _same(raw: str, identity: str) -> bool:
     return raw == identity or raw.strip("'\"") == identity or (identity == NAME and raw.startswith(NAME))
 
 
-def _render(name: str, items: Sequence[Item], column: int, dash: int) -> list[str]:
+def _render(name: str, items: Sequence[Item], column: int, dash: int, *, is_block: bool) -> list[str]:
     if not items:
         return []
     pad = " " * column
     line = f"{pad}{name}: [{', '.join(item.text for item in items)}]"
-    plain = all(not item.above and not item.beside and "${" not in item.text for item in items)
+    plain = not is_block and all(not item.above and not item.beside and "${" not in item.text for item in items)
     if plain and len(line) <= WIDTH:
         return [line]
     lines = [f"{pad}{name}:"]

@@ -94,10 +94,14 @@ def complete_stages(root: Path, only: str | None = None) -> None:
     known = _known_packages(root)
     for stage in found.stages:
         needs = found.needs(stage)
-        if stage.name == (only or stage.name) and (needs.files or needs.packages):
+        if stage.name != (only or stage.name) or not (needs.files or needs.packages):
+            continue
+        if needs.missing or needs.idle:
             kept = [dep for dep in stage.deps if dep not in needs.idle]
             text = dagedit.set_deps(text, stage.name, _ordered(kept, needs.missing | needs.instead))
-            text = dagedit.set_params(text, stage.name, stage.name, sorted(_keys(needs, known)))
+        wanted = _keys(needs, known)
+        if wanted != set(stage.packages) or stage.name not in stage.sections:
+            text = dagedit.set_params(text, stage.name, stage.name, sorted(wanted))
     if text != found.dag_text:
         write_text(root / "dvc.yaml", text)
 

@@ -1,7 +1,7 @@
 """What one stage of dvc.yaml needs as deps and environment.json keys, against what it lists."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,7 +86,8 @@ def assess(tree: SourceTree, stage: StageText, variants: Sequence[Mapping[str, A
     """Compare a stage's deps with its import closure under each params file in `variants`."""
     needs = Needs()
     readings = []
-    for values in variants:
+    # A recipe without the stage's section is wrong already, and says nothing about its deps.
+    for values in [found for found in variants if stage.name in found or not stage.runner_module] or variants[:1]:
         filled = {dep: path for dep in stage.deps if (path := _filled(dep, values)) is not None}
         code, templates = _stage_code(tree, stage, values, filled, needs, line)
         if code is None:
@@ -142,20 +143,23 @@ def _stage_code(
     own = [Import(text.partition(":")[0], tree.project / "params.yaml", 1) for text in _strings(section) if _OWN_CODE.match(text)]
     entries = {entry.module: entry for entry in [start, *own]}
     templates: dict[Path, str] = {}
+    constants: set[str] = set()
     while True:
         code = tree.closure(entries.values())
         found: dict[str, Import] = {}
         for lookup in code.lookups:
-            modules = dict(_named(tree, stage, lookup, values, filled))
-            if not modules and lookup not in needs.unclear and lookup.room:
+            modules = _named(tree, stage, lookup, values, filled, constants)
+            if modules is None and lookup not in needs.unclear:
                 needs.unclear.append(lookup)
-            for module, template in modules.items():
+            for module, template in (modules or {}).items():
                 found.setdefault(module, Import(module, lookup.file, lookup.line))
-                file = tree.find(module)
-                if template and file is not None:
-                    templates.setdefault(file, template)
+                if (file := tree.find(module)) is not None:
+                    constants |= set(tree.scan(file).constants)
+                    if template:
+                        templates.setdefault(file, template)
         if found.keys() <= entries.keys():
             return code, templates
+        needs.unclear.clear()  # what was unclear may be what a module just found says
         entries = {**found, **entries}
 
 
@@ -172,24 +176,33 @@ def _entry(tree: SourceTree, stage: StageText, line: int) -> Import | None:
 
 
 def _named(
-    tree: SourceTree, stage: StageText, lookup: Lookup, values: Mapping[str, Any], filled: Mapping[str, str]
-) -> Iterator[tuple[str, str]]:
-    """Modules that a lookup finds under these params, each with its templated dep ('' when the path itself is the dep)."""
+    tree: SourceTree,
+    stage: StageText,
+    lookup: Lookup,
+    values: Mapping[str, Any],
+    filled: Mapping[str, str],
+    constants: Iterable[str],
+) -> dict[str, str] | None:
+    """Modules that a lookup finds under these params, each with its templated dep ('' when the path itself is the dep).
+
+    The params key says it; else a templated dep of the room, what a module found by name says (`PROGRAM` of a task), or any name
+    of the room in the stage's section. None when nothing does.
+    """
     room = f"src/headrace/{lookup.room}/"
+
+    def modules(texts: Iterable[str]) -> dict[str, str]:
+        return {_module(lookup.room, text): "" for text in texts if _is_name(tree, lookup.room, text)}
+
     for key in (lookup.key, f"{stage.name}.{lookup.key}"):
         value = _at(values, key) if lookup.key else None
-        if isinstance(value, str) and value:
-            yield _module(lookup.room, value), "" if ":" in value else f"{room}${{{key}}}.py"
-            return
+        if isinstance(value, str) and ":" not in value and _is_name(tree, lookup.room, value):
+            return {_module(lookup.room, value): f"{room}${{{key}}}.py"}
         if value:
-            yield from ((_module(lookup.room, text), "") for text in _strings(value) if _is_name(tree, lookup.room, text))
-            return
-    listed = [path for dep, path in filled.items() if "${" in dep and path.startswith(room) and path.endswith(".py")]
-    if listed:
-        yield from ((f"headrace.{lookup.room}.{Path(path).stem}", "") for path in listed if (tree.project / path).is_file())
-        return
-    named = (text for text in _strings(values.get(stage.name)) if _is_name(tree, lookup.room, text))
-    yield from ((_module(lookup.room, text), "") for text in named)
+            return modules(_strings(value))
+    templated = [path for dep, path in filled.items() if "${" in dep and path.startswith(room)]
+    return (
+        modules(Path(path).stem for path in templated) or modules(constants) or modules(_strings(values.get(stage.name))) or None
+    )
 
 
 def _is_name(tree: SourceTree, room: str, text: str) -> bool:

@@ -73,6 +73,40 @@ def test_idle_deps_and_keys_are_removed_and_comments_stay(reference):
     assert dag.read_text() == before
 
 
+def test_an_honest_project_is_left_as_it_is(reference):
+    """Order and layout are the author's as long as nothing is missing."""
+    dag = reference / "dvc.yaml"
+    dag.write_text(
+        dag.read_text()
+        .replace("      - data/in\n", "")
+        .replace("loop.py  # the story\n", "loop.py  # the story\n      - data/in\n")
+    )
+    before = dag.read_text()
+    mend(reference)
+
+    assert dag.read_text() == before
+
+
+def test_what_a_module_found_by_name_names_in_turn_is_a_dep(reference):
+    """A task says which program trains it, in a constant; nothing in params.yaml does."""
+    network = reference / "src/headrace/networks/dense.py"
+    network.write_text("import torch\nPROGRAM = 'classifier'\n")
+    (reference / "src/headrace/training/classifier.py").write_text("")
+    stage = reference / "src/headrace/stages/fit.py"
+    append(stage, "from headrace.plugins import resolve\nresolve('training', task.PROGRAM, None, where='PROGRAM of the task')\n")
+
+    assert [line.split("Add ")[1] for line in findings(reference)] == ["`src/headrace/training/classifier.py`."]
+
+
+def test_a_lookup_that_nothing_explains_is_named(reference):
+    append(
+        reference / "src/headrace/stages/fit.py",
+        "from headrace.plugins import resolve\nresolve('losses', name, None, where='x')\n",
+    )
+
+    assert "takes a module of losses by a name that stands in no params file" in findings(reference)[0]
+
+
 def test_a_folder_is_a_dep_only_when_all_of_it_matters(reference):
     """Adding a network must rerun nothing."""
     dag = reference / "dvc.yaml"
