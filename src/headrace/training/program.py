@@ -1,14 +1,15 @@
 """Open a `torch.export` archive (.pt2) without letting it run code.
 
 torch 2.13 runs what an archive brings in six places: pickled weights, constants and sample inputs; pickled custom objects;
-compiled libraries; `guards_code`, which is Python source; symbolic sizes, which sympy evaluates; and operators, which are looked up by
-any name below `torch`. None of them is needed for a network of tensors, so an archive that has one is refused before torch sees it.
+compiled libraries; `guards_code`, which is Python source; symbolic sizes, which sympy evaluates; and operators, which are looked
+up by any name below `torch`. A network of tensors needs none of them, so an archive that has one is refused before torch sees it.
 """
 
 import ast
 import io
 import json
 import re
+import zipfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,9 +29,11 @@ _OPERATORS = re.compile(
     r"|_operator\.(add|sub|mul|floordiv|truediv|mod|pow|neg|eq|ne|lt|le|gt|ge|getitem|and_|or_)|math\.(ceil|floor|trunc)"
 )
 _SYMPY = frozenset(
-    "Symbol Integer Float Rational Add Mul Pow Max Min Eq Ne Lt Le Gt Ge Equality Unequality LessThan StrictLessThan GreaterThan "
-    "StrictGreaterThan And Or Not true false oo FloorDiv ModularIndexing Where PythonMod Mod CleanDiv CeilToInt FloorToInt CeilDiv "
-    "PowByNatural FloatPow FloatTrueDiv IntTrueDiv TruncToFloat TruncToInt RoundToInt ToFloat Identity".split()
+    # sympy's own, then torch's
+    "Symbol Integer Float Rational Add Mul Pow Max Min Eq Ne Lt Le Gt Ge Equality Unequality LessThan StrictLessThan And Or Not "  # noqa: SIM905
+    "GreaterThan StrictGreaterThan true false oo "
+    "FloorDiv ModularIndexing Where PythonMod Mod CleanDiv CeilToInt FloorToInt CeilDiv PowByNatural FloatPow FloatTrueDiv "
+    "IntTrueDiv TruncToFloat TruncToInt RoundToInt ToFloat Identity".split()
 )
 _SYMBOL = re.compile(r"[a-z]+\d*")
 
@@ -58,14 +61,33 @@ def refuse_code(content: bytes, *, name: str) -> None:
     try:
         # The reader that loading uses, so that both see the same archive.
         archive = PT2ArchiveReader(io.BytesIO(content))
-        records = archive.get_file_names()
-        found = _first_code(archive, records)
-    except (RuntimeError, AssertionError, ValueError, KeyError, TypeError, AttributeError, SyntaxError, RecursionError) as error:
+        found = _first_code(archive, _names(archive, content))
+    except (
+        RuntimeError,
+        AssertionError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        SyntaxError,
+        RecursionError,
+        zipfile.BadZipFile,
+    ) as error:
         raise DataError(f"{name} is not a program that torch.export saved: {str(error)[:200]}. Make the package again.") from None
     if found:
         raise DataError(
             f"{name} is refused: {found}, which runs as code when it is opened. Only use models whose origin you know."
         )
+
+
+def _names(archive: PT2ArchiveReader, content: bytes) -> list[str]:
+    records: list[str] = archive.get_file_names()
+    with zipfile.ZipFile(io.BytesIO(content)) as plain:
+        entries = [entry.partition("/")[2] for entry in plain.namelist()]
+    # torch falls back to Python's zip reader when its own fails; an archive may show each of them something else.
+    if sorted(entries) != sorted(records) or len(set(entries)) != len(entries):
+        raise ValueError("two readers find different records in it")
+    return records
 
 
 def _first_code(archive: PT2ArchiveReader, records: list[str]) -> str:
@@ -105,18 +127,17 @@ def _is_arithmetic(expression: str) -> bool:
     """Whether a symbolic size is built of numbers, symbols and arithmetic only."""
     for node in ast.walk(ast.parse(expression, mode="eval")):
         match node:
-            case ast.Expression() | ast.Call() | ast.keyword() | ast.Load() | ast.UnaryOp() | ast.BinOp() | ast.Compare():
+            case ast.Expression() | ast.keyword() | ast.Load() | ast.UnaryOp() | ast.BinOp() | ast.Compare():
                 continue
             case ast.operator() | ast.unaryop() | ast.cmpop():
                 continue
+            case ast.Call(func=ast.Name(id=word)) if word in _SYMPY:
+                continue
             case ast.Name(id=word) if word in _SYMPY or _SYMBOL.fullmatch(word):
                 continue
-            case ast.Constant(value=value) if isinstance(value, int | float) or (
-                isinstance(value, str) and _SYMBOL.fullmatch(value)
-            ):
+            case ast.Constant(value=int() | float()):
+                continue
+            case ast.Constant(value=str(word)) if _SYMBOL.fullmatch(word):
                 continue
         return False
-    return not any(
-        isinstance(n, ast.Call) and not (isinstance(n.func, ast.Name) and n.func.id in _SYMPY)
-        for n in ast.walk(ast.parse(expression))
-    )
+    return True

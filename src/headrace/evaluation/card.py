@@ -1,0 +1,154 @@
+"""The model card: what people wrote in model_card.md, with what is known of this model put between two marks.
+
+Written by huggingface_hub's ModelCard, locally; nothing is sent anywhere.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+BEGIN = "<!-- headrace: written by `package`; edits up to the next mark are lost -->"
+END = "<!-- headrace: end -->"
+
+BARE = f"# Model card\n\n{BEGIN}\n{END}\n"
+"""The card of a project that has no model_card.md."""
+
+EXAMPLE = """```python
+from pathlib import Path
+from headrace.training.export import load_program
+
+probabilities = load_program(Path("models/package"))(records)   # checks the manifest first
+```"""
+
+
+def render_card(written: str, *, model: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
+    """A README.md: the written card with the generated part between its marks, or at its end when it has none.
+
+    Front matter of people wins over ours.
+
+    Args:
+        written: text of model_card.md; '' for none.
+        model: model.json.
+        evaluation: reports/evaluate.json.
+    """
+    card = _without_complaints(written.strip() + "\n" if written.strip() else BARE)
+    data: dict[str, Any] = {**_metadata(model, evaluation), **card.data.to_dict()}  # type: ignore[no-untyped-call]
+    body = _put(card.text, _generated(model, evaluation))
+    front = ModelCardData(ignore_metadata_errors=True, **data)
+    return f"---\n{front.to_yaml(line_break=chr(10)).strip()}\n---\n\n{body.strip()}\n"
+
+
+def _without_complaints(text: str) -> ModelCard:
+    log = logging.getLogger("huggingface_hub.repocard")
+    level = log.level
+    log.setLevel(logging.ERROR)  # it warns of a card without front matter, which is a card like any other
+    try:
+        return ModelCard(text)
+    finally:
+        log.setLevel(level)
+
+
+def _put(body: str, generated: str) -> str:
+    before, begin, rest = body.partition(BEGIN)
+    if not begin:
+        return f"{body.rstrip()}\n\n{BEGIN}\n\n{generated}\n\n{END}\n"
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n\n{generated}\n\n{END}{after}"
+
+
+def _metadata(model: Mapping[str, Any], evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    task = str(model["task"]).rpartition(":")[2].replace("_", "-")
+    measured = {name: value for name, value in evaluation.get("metrics", {}).items() if value is not None}
+    results = [
+        EvalResult(
+            task_type=task, dataset_type="held-out", dataset_name="test split", metric_type=name, metric_value=round(value, 6)
+        )
+        for name, value in sorted(measured.items())
+    ]
+    found = ModelCardData(
+        library_name="headrace",
+        pipeline_tag=task,
+        tags=["headrace", "torch.export"],
+        model_name="candidate",
+        eval_results=results,
+    )
+    if not results:  # a model index without a result is refused by readers of the format
+        return {"library_name": "headrace", "pipeline_tag": task}
+    return dict(found.to_dict())  # type: ignore[no-untyped-call]
+
+
+def _generated(model: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
+    classes, record, network = model["classes"], model["record"], model["network"]
+    verdict = evaluation.get("verdict", {})
+    shape = " x ".join(["N", *(str(size) for size in record.get("shape", []))])
+    interface = (
+        f"`model.pt2` takes {record.get('dtype', 'float32')} {shape} as the data set stores it, for any N, and gives float32 "
+        f"N x {len(classes)}: the probability of {_listed(classes)}. Preprocessing is inside."
+    )
+    origin = (
+        f"Network `{network['name']}` with {model['parameters']:,} weights. Fingerprint of the training (params, data, code, "
+        f"environment): `{model.get('fingerprint') or 'none'}`. Test split: {evaluation.get('test_records', 0):,} records, "
+        f"digest `{evaluation.get('test_digest', '')[:16]}`."
+    )
+    metrics = [[name, _number(value)] for name, value in sorted(evaluation.get("metrics", {}).items())]
+    sections = [
+        _summary(evaluation, verdict),
+        "## Measured on the test split",
+        _table(["metric", "value"], metrics),
+        *_baselines(evaluation),
+        "## What it takes and gives",
+        interface,
+        EXAMPLE,
+        "## How it was made",
+        origin,
+    ]
+    return "\n\n".join(section for section in sections if section)
+
+
+def _summary(evaluation: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
+    score, measured = evaluation.get("score", ""), evaluation.get("metrics", {})
+    if measured.get(score) is None:
+        return "Not measured."
+    interval = ""
+    if evaluation.get("score_low") is not None:
+        interval = f" ({evaluation['confidence']:.0%} interval {evaluation['score_low']:.4f} to {evaluation['score_high']:.4f})"
+    gate = "passed the gate" if verdict.get("allowed") else "did **not** pass the gate"
+    better = "is shown to beat" if verdict.get("better") else "is not shown to beat"
+    reasons = "".join(f"\n- {reason}" for reason in verdict.get("reasons", []))
+    name = score.replace("_", " ").capitalize()
+    return (
+        f"**{name} {measured[score]:.4f}**{interval} on {evaluation['test_records']:,} test records. "
+        f"It {gate} and {better} the best baseline." + (f"\n{reasons}" if reasons else "")
+    )
+
+
+def _baselines(evaluation: Mapping[str, Any]) -> list[str]:
+    rows = [
+        [
+            each["model"],
+            f"{each['score']:.4f}",
+            f"{each['difference']:+.4f} ({each['difference_low']:+.4f} to {each['difference_high']:+.4f})",
+        ]
+        for each in evaluation.get("comparison", [])
+    ]
+    return (
+        ["## Beside the baselines", _table(["baseline", str(evaluation.get("score", "score")), "this model minus it"], rows)]
+        if rows
+        else []
+    )
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4f}"
+
+
+def _listed(classes: list[str]) -> str:
+    shown = ", ".join(f"`{name}`" for name in classes[:20])
+    return shown + (f" and {len(classes) - 20} more (model.json has them)" if len(classes) > 20 else "")

@@ -1,0 +1,94 @@
+"""Make one folder that serves: the program with its preprocessing, its description, and a manifest of all of it.
+
+Run by the DAG: python -m headrace.stages package --model models/candidate --evaluation reports/evaluate.json
+    --examples data/splits/validation --card model_card.md --out models/package
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+from pydantic import Field
+
+from headrace.errors import DataError
+from headrace.evaluation.card import render_card
+from headrace.fingerprint import file_sha256
+from headrace.params import Out, Report, Section
+from headrace.storage.local import write_bytes, write_json, write_text
+from headrace.storage.manifest import NAME as MANIFEST_NAME
+from headrace.storage.manifest import write_manifest
+from headrace.training import package
+from headrace.training.candidate import INFO_NAME, WEIGHTS_NAME
+from headrace.training.export import PROGRAM_NAME, as_function, export_program
+from headrace.training.program import open_program
+
+
+class Params(Section):
+    """How the program is checked before it is packaged."""
+
+    tolerance: float = Field(default=1e-5, gt=0, lt=1)
+    """Largest difference of a probability between the program and the trained network."""
+    check_records: int = Field(default=256, ge=2)
+    """Real records they are compared on."""
+    example_records: int = Field(default=2, ge=1, le=100)
+    """Of these, how many are kept as input example."""
+
+
+class PackageReport(Report):
+    """What is in the package."""
+
+    digest: str
+    """sha256 of manifest.json, which has the sha256 of every file."""
+    fingerprint: str
+    """Of the training that made the model."""
+    files: dict[str, int]
+    """Bytes of each file."""
+    requirements: list[str]
+    checked_records: int
+    largest_difference: float
+    """Between the program's probabilities and the trained network's."""
+
+
+def run(params: Params, *, model: Path, evaluation: Path, examples: Path, card: Path, out: Out) -> PackageReport:
+    """Export, compare with the trained network on real records, describe, seal."""
+    module, info = package.load_torch_candidate(model)
+    judged = _read_json(evaluation)
+    if judged.get("fingerprint", info.fingerprint) != info.fingerprint:
+        raise DataError(
+            f"{evaluation} judges another model than {model} (their fingerprints differ). Run the stage `evaluate` again."
+        )
+    ids, records = package.real_records(examples, info, params.check_records)
+    content = export_program(module, records[:2], name=info.network.name)
+    program = as_function(open_program(content, name=PROGRAM_NAME))
+    difference = package.check_program(program, module, records, info, tolerance=params.tolerance)
+
+    out.mkdir(parents=True)
+    write_bytes(out / PROGRAM_NAME, content)
+    for name in (INFO_NAME, WEIGHTS_NAME):
+        shutil.copyfile(model / name, out / name)
+    write_json(out / "signature.json", package.signature(info))
+    kept = params.example_records
+    example = package.input_example(ids[:kept], records[:kept], program, tolerance=params.tolerance)
+    write_text(out / "input_example.json", package.compact_json(example))
+    write_text(out / "requirements.txt", package.requirements())
+    written = card.read_text(encoding="utf-8") if card.exists() else ""
+    write_text(out / "README.md", render_card(written, model=info.model_dump(mode="json"), evaluation=judged))
+    files = write_manifest(out)
+    return PackageReport(
+        digest=file_sha256(out / MANIFEST_NAME),
+        fingerprint=info.fingerprint,
+        files={name: each["bytes"] for name, each in files.items()},
+        requirements=package.requirements().split(),
+        checked_records=len(records),
+        largest_difference=float(f"{difference:.1e}"),
+    )
+
+
+def _read_json(path: Path) -> dict[str, object]:
+    try:
+        found: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist. Run the stage `evaluate`.") from None
+    except ValueError as error:
+        raise DataError(f"{path} is not JSON: {error}. Run the stage `evaluate` again.") from None
+    return found
