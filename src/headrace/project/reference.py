@@ -78,6 +78,7 @@ def exit_codes_page() -> str:
         "| code | when | raised as |",
         "|---|---|---|",
         "| 0 | done; a refused promotion is a result | |",
+        "| 1 | something of ours failed; `--debug` shows where | `HeadraceError` |",
     ]
     rows = sorted(
         {
