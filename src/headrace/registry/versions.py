@@ -109,8 +109,10 @@ def register(
             model_id = _upload(client, store, params.model, found, trained, run_id)
             tags = {PACKAGE_TAG: found.digest, "headrace.fingerprint": found.fingerprint, "headrace.run": run_id}
             tags |= {f"headrace.{key}": strip_secrets(value) for key, value in lineage.items() if value}
+            # Not `models:/<id>`: the database store would look that up in the default store of the process.
+            source = client.get_logged_model(model_id).artifact_location
             version = client.create_model_version(
-                params.model, source=f"models:/{model_id}", run_id=run_id, tags=tags, model_id=model_id, await_creation_for=60
+                params.model, source=source, run_id=run_id, tags=tags, model_id=model_id, await_creation_for=60
             )
         number = int(version.version)
         if _alias(client, params.model, CHALLENGER) != number:

@@ -1,0 +1,347 @@
+"""Versions, champions and their trace in real stores."""
+
+import gzip
+import json
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from headrace.errors import ParamsError, RegistryError
+from headrace.fingerprint import file_sha256
+from headrace.registry import champions, ledger, versions
+from headrace.registry.champions import history, rollback
+from headrace.registry.packages import ID_DIGITS, trained_ids
+from headrace.registry.promotion import PromoteParams, Workspace, promote
+from headrace.registry.trace import render, trace
+from headrace.registry.versions import CHALLENGER, CHAMPION, RegisterParams, fetch, register, version_of
+from headrace.tracking.facts import RunFacts
+from headrace.tracking.runs import Store, open_run
+from headrace.tracking.store import connect, experiment_id
+
+# MLflow 3.17 uses what SQLAlchemy 2.1 deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+ALLOWED = {"allowed": True, "reasons": []}
+
+
+@pytest.fixture
+def model(request: pytest.FixtureRequest) -> str:
+    """A registered name of the test's own: the server is shared."""
+    return "m-" + "".join(letter if letter.isalnum() else "-" for letter in request.node.name)[:90]
+
+
+@pytest.fixture
+def put(store: Store, model: str) -> Callable[..., versions.Registration]:
+    """Register a package under the test's name, with a run behind it."""
+    return lambda package, trained=(): register_in(store, model, package, trained)
+
+
+def register_in(store: Store, model: str, package: Path, trained=()) -> versions.Registration:
+    client = connect(store.uri)
+    fingerprint = json.loads((package / "model.json").read_text())["fingerprint"]
+    run = open_run(client, experiment_id(client, store.experiment, store.artifact_location), fingerprint, RunFacts(params={}))
+    return register(
+        store,
+        RegisterParams(model=model),
+        package=package,
+        verdict=ALLOWED,
+        trained=trained,
+        run_id=run.info.run_id,
+        lineage={"git.commit": "c" * 40, "dvc.lock": "d" * 64, "remote": "https://u:CANARY@h/x.git"},
+        is_shared=False,
+        branch="",
+        allowed_branches=[],
+    )
+
+
+def workspace(folder: Path, package: Path, predictions: Path, test: Path) -> Workspace:
+    return Workspace(
+        package=package,
+        predictions=predictions,
+        test=test,
+        report=folder / "promotion.json",
+        ledger=folder / "ledger.jsonl",
+        cache=folder / "cache",
+    )
+
+
+def test_a_package_is_registered_once(store, model, put, make_package):
+    """Running twice never makes a second model version."""
+    package = make_package()
+    first, second = put(package), put(package)
+    client = connect(store.uri)
+
+    assert (first.version, first.is_new) == (1, True)
+    assert (second.version, second.is_new) == (1, False)
+    assert len(client.search_model_versions(f"name = '{model}'")) == 1
+    found = version_of(client, model, CHALLENGER)
+    assert found.tags["headrace.package"] == file_sha256(package / "manifest.json")
+    assert found.tags["headrace.dvc.lock"] == "d" * 64
+    assert "CANARY" not in str(found.tags)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # MLflow about type hints of its own
+def test_mlflow_loads_a_version_without_pickle(store, model, put, make_package, monkeypatch):
+    """Anyone with MLflow and torch can use it, with pickle switched off; nothing of Headrace is imported."""
+    import mlflow
+
+    put(make_package())
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
+    loaded = mlflow.pyfunc.load_model(f"models:/{model}@challenger")
+    inputs = np.zeros((3, 4, 4, 1), dtype=np.uint8)
+    inputs[1, 0, 0, 0] = 2
+    answers = loaded.predict(inputs)
+
+    assert answers.argmax(axis=1).tolist() == [0, 2, 0]
+    assert os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] == "false"
+    with pytest.raises(mlflow.exceptions.MlflowException, match="shape"):
+        loaded.predict(np.zeros((3, 5, 4, 1), dtype=np.uint8))
+
+
+def test_a_fetched_package_is_what_was_registered(store, model, put, make_package, tmp_path):
+    """Verified on every use, downloaded once."""
+    package = make_package()
+    put(package)
+    client = connect(store.uri)
+    got = fetch(client, version_of(client, model, CHALLENGER), tmp_path / "cache")
+
+    assert got.digest == file_sha256(package / "manifest.json")
+    (got.folder / "model.pt2").write_bytes(b"poison")
+    with pytest.raises(RegistryError, match="is not used"):
+        fetch(client, version_of(client, model, CHALLENGER), tmp_path / "cache")
+
+
+@pytest.mark.fault
+def test_a_package_swapped_in_the_store_is_refused(sqlite_store, make_package, tmp_path):
+    """A manifest that fits its files is not enough: its digest stands in the registry."""
+    register_in(sqlite_store, "digits", make_package())
+    other = make_package("other")
+    (stored,) = (tmp_path / "mlartifacts").rglob("package")
+    for path in other.iterdir():
+        (stored / path.name).write_bytes(path.read_bytes())
+    client = connect(sqlite_store.uri)
+
+    with pytest.raises(RegistryError, match="Someone changed"):
+        fetch(client, version_of(client, "digits", CHALLENGER), tmp_path / "cache")
+
+
+def _die_before(name: str, store: Store, package: Path) -> None:
+    import mlflow
+
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    setattr(mlflow.MlflowClient, name, lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+    register_in(store, "digits", package)
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize(
+    "point", ["log_model_artifacts", "finalize_logged_model", "create_model_version", "set_registered_model_alias"]
+)
+def test_a_registration_killed_anywhere_is_adopted_by_the_next(sqlite_store, make_package, point):
+    """One complete version in the end, and no alias to an incomplete one in between."""
+    package = make_package()
+    child = multiprocessing.get_context("spawn").Process(target=_die_before, args=(point, sqlite_store, package))
+    child.start()
+    child.join()
+
+    assert child.exitcode == -signal.SIGKILL
+    client = connect(sqlite_store.uri)
+    assert version_of(client, "digits", CHALLENGER) is None
+
+    outcome = register_in(sqlite_store, "digits", package)
+
+    assert outcome.version == 1
+    assert version_of(client, "digits", CHALLENGER).version in ("1", 1)
+    assert len(client.search_model_versions("name = 'digits'")) == 1
+    experiment = experiment_id(client, sqlite_store.experiment)
+    assert len(client.search_logged_models([experiment])) == 1
+    assert trace(sqlite_store, "digits@challenger")["version"]["package"] == outcome.package
+
+
+def test_the_life_of_a_champion(store, model, put, make_package, make_splits, write_predictions, tmp_path):
+    """First model, a better one, a worse one, rollback: each with its reasons, its entry, its alias."""
+    splits = make_splits(wrong=frozenset(range(6)))  # the program errs on six of sixty
+    test = splits.folder / "test"
+    one, two, three = make_package("one"), make_package("two"), make_package("three")
+    perfect = write_predictions(splits)
+    poor = write_predictions(splits, wrong=frozenset(range(30)), name="poor.parquet")
+    ids = trained_ids(splits.folder)
+
+    put(one, ids)
+    first = promote(store, PromoteParams(), model=model, workspace=workspace(tmp_path, one, perfect, test), actor="ada")
+    put(two, ids)
+    second = promote(store, PromoteParams(), model=model, workspace=workspace(tmp_path, two, perfect, test), actor="ada")
+    again = promote(store, PromoteParams(), model=model, workspace=workspace(tmp_path, two, perfect, test), actor="ada")
+    put(three, ids)
+    third = promote(store, PromoteParams(), model=model, workspace=workspace(tmp_path, three, poor, test), actor="ada")
+
+    assert (first.decision, first.champion_version) == ("promoted", None)
+    assert (second.decision, second.champion_version, second.challenger_version) == ("promoted", 1, 2)
+    assert (second.challenger_correct, second.champion_correct, second.records) == (60, 54, 60)
+    assert second.low > 0
+    assert again == second
+    assert third.decision == "kept"
+    assert "may be worse" in third.reasons[0]
+    assert json.loads((tmp_path / "promotion.json").read_text())["decision"] == "kept"
+    path = tmp_path / "ledger.jsonl"
+    assert [(entry.action, entry.version) for entry in history(path, model)] == [("promote", 1), ("promote", 2)]
+
+    back = rollback(store, model=model, path=path, cache=tmp_path / "cache" / "packages", actor="ada", reason="wrong labels")
+    client = connect(store.uri)
+
+    assert (back.version, back.previous_version, back.reasons) == (1, 2, ["wrong labels"])
+    assert int(version_of(client, model, CHAMPION).version) == 1
+    assert ledger.verify_chain(path) == 3
+    with pytest.raises(RegistryError, match="only champion"):
+        rollback(store, model=model, path=path, cache=tmp_path / "cache" / "packages", actor="ada")
+
+
+def test_records_the_champion_was_trained_on_are_left_out(sqlite_store, make_package, make_splits, write_predictions, tmp_path):
+    """A champion that has seen test records would win by memory."""
+    splits = make_splits()
+    one, two = make_package("one"), make_package("two")
+    predictions = write_predictions(splits)
+    seen = sorted(each[:ID_DIGITS] for each in splits.ids["test"][:20])
+    place = workspace(tmp_path, one, predictions, splits.folder / "test")
+    register_in(sqlite_store, "digits", one, seen)
+    promote(sqlite_store, PromoteParams(), model="digits", workspace=place, actor="ada")
+    register_in(sqlite_store, "digits", two)
+    place = workspace(tmp_path, two, predictions, splits.folder / "test")
+    outcome = promote(sqlite_store, PromoteParams(), model="digits", workspace=place, actor="ada")
+
+    assert (outcome.records, outcome.left_out) == (40, 20)
+    assert "20 test records were left out" in outcome.reasons[1]
+
+
+def test_a_champion_that_saw_all_test_records_cannot_be_compared(
+    sqlite_store, make_package, make_splits, write_predictions, tmp_path
+):
+    """No comparison is not a win."""
+    splits = make_splits()
+    one, two = make_package("one"), make_package("two")
+    predictions = write_predictions(splits)
+    register_in(sqlite_store, "digits", one, sorted(each[:ID_DIGITS] for each in splits.ids["test"]))
+    place = workspace(tmp_path, one, predictions, splits.folder / "test")
+    promote(sqlite_store, PromoteParams(), model="digits", workspace=place, actor="ada")
+    register_in(sqlite_store, "digits", two)
+    place = workspace(tmp_path, two, predictions, splits.folder / "test")
+    outcome = promote(sqlite_store, PromoteParams(), model="digits", workspace=place, actor="ada")
+
+    assert outcome.decision == "refused"
+    assert outcome.left_out == 60
+
+
+def test_another_schema_is_refused(sqlite_store, make_package, make_splits, write_predictions, tmp_path):
+    """Clients of a champion send one shape and read one list of classes."""
+    splits = make_splits()
+    one, two = make_package("one"), make_package("two", classes=["c0", "c2", "c1"])
+    predictions = write_predictions(splits)
+    register_in(sqlite_store, "digits", one)
+    place = workspace(tmp_path, one, predictions, splits.folder / "test")
+    promote(sqlite_store, PromoteParams(), model="digits", workspace=place, actor="ada")
+    register_in(sqlite_store, "digits", two)
+    place = workspace(tmp_path, two, predictions, splits.folder / "test")
+    outcome = promote(sqlite_store, PromoteParams(), model="digits", workspace=place, actor="ada")
+
+    assert outcome.decision == "refused"
+    assert "differ in classes" in outcome.reasons[0]
+
+
+def test_manual_mode_waits_for_a_person(sqlite_store, make_package, make_splits, write_predictions, tmp_path):
+    """`promote --approve` is the approval, and it approves only what the comparison allows."""
+    splits = make_splits()
+    one, two = make_package("one"), make_package("two")
+    predictions = write_predictions(splits)
+    manual = PromoteParams(mode="manual")
+    register_in(sqlite_store, "digits", one)
+    place = workspace(tmp_path, one, predictions, splits.folder / "test")
+    promote(sqlite_store, manual, model="digits", workspace=place, actor="ada")
+    register_in(sqlite_store, "digits", two)
+    place = workspace(tmp_path, two, predictions, splits.folder / "test")
+    waits = promote(sqlite_store, manual, model="digits", workspace=place, actor="ada")
+    poor = write_predictions(splits, wrong=frozenset(range(30)), name="poor.parquet")
+    worse = workspace(tmp_path, two, poor, splits.folder / "test")
+    refused = promote(sqlite_store, manual, model="digits", workspace=worse, actor="ada", approve=True)
+    approved = promote(sqlite_store, manual, model="digits", workspace=place, actor="ada", approve=True)
+
+    assert [waits.decision, refused.decision, approved.decision] == ["awaiting approval", "kept", "promoted"]
+
+
+def test_predictions_of_another_candidate_are_not_the_challengers(
+    sqlite_store, make_package, make_splits, write_predictions, tmp_path
+):
+    """The workspace moved on since the challenger was registered: comparing its predictions would promote the wrong model."""
+    splits = make_splits()
+    register_in(sqlite_store, "digits", make_package("one"))
+    place = workspace(tmp_path, make_package("two"), write_predictions(splits), splits.folder / "test")
+
+    with pytest.raises(RegistryError, match="holds another package than version 1"):
+        promote(sqlite_store, PromoteParams(), model="digits", workspace=place, actor="ada")
+
+
+def test_no_challenger_has_a_clear_message(sqlite_store, make_package, make_splits, write_predictions, tmp_path):
+    """The first thing a newcomer types out of order."""
+    splits = make_splits()
+    place = workspace(tmp_path, make_package(), write_predictions(splits), splits.folder / "test")
+
+    with pytest.raises(RegistryError, match=r"has no challenger\. `headrace register`"):
+        promote(sqlite_store, PromoteParams(), model="digits", workspace=place, actor="ada")
+
+
+@pytest.mark.fault
+def test_a_promotion_killed_before_its_alias_is_finished_by_the_next(
+    sqlite_store, make_package, make_splits, write_predictions, tmp_path, monkeypatch
+):
+    """The ledger says who is champion; the alias follows, and nothing is decided or written twice."""
+    splits = make_splits()
+    one = make_package("one")
+    place = workspace(tmp_path, one, write_predictions(splits), splits.folder / "test")
+    register_in(sqlite_store, "digits", one)
+    with monkeypatch.context() as patch:
+        patch.setattr(champions, "_set_champion", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            promote(sqlite_store, PromoteParams(), model="digits", workspace=place, actor="ada")
+    client = connect(sqlite_store.uri)
+
+    assert version_of(client, "digits", CHAMPION) is None
+
+    outcome = promote(sqlite_store, PromoteParams(), model="digits", workspace=place, actor="ada")
+
+    assert outcome.decision == "promoted"
+    assert int(version_of(client, "digits", CHAMPION).version) == 1
+    assert ledger.verify_chain(place.ledger) == 1
+
+
+def test_a_model_is_traced_to_its_sources(store, model, put, make_package):
+    """By name, alias, version or run id: the same run, fingerprint and commit."""
+    outcome = put(make_package())
+    found = trace(store, model)
+
+    assert found["version"]["package"] == outcome.package
+    assert found["fingerprint"] == found["version"]["lineage"]["fingerprint"]
+    assert trace(store, f"{model}@challenger")["run"] == trace(store, f"{model}/1")["run"] == found["run"]
+    assert trace(store, found["run"]["id"])["fingerprint"] == found["fingerprint"]
+    assert f"model: {model}" in render(found)
+
+
+@pytest.mark.parametrize("what", ["nobody", "nobody@champion", "nobody/3", "nobody/x", "0" * 32])
+def test_tracing_what_is_not_there_says_what_is(sqlite_store, what):
+    """A wrong name is the user's, so it is no stack trace."""
+    with pytest.raises(ParamsError, match=f"'{what}' is no"):
+        trace(sqlite_store, what)
+
+
+def test_trained_ids_are_those_of_train_and_validation(make_splits, sqlite_store, make_package, tmp_path):
+    """Validation chose the epoch, so the model has seen it; they travel with the version."""
+    splits = make_splits()
+    ids = trained_ids(splits.folder)
+    register_in(sqlite_store, "digits", make_package(), ids)
+    (stored,) = (tmp_path / "mlartifacts").rglob("trained_ids.txt.gz")
+
+    assert set(ids) == {each[:ID_DIGITS] for part in ("train", "validation") for each in splits.ids[part]}
+    assert gzip.decompress(stored.read_bytes()).decode().split() == ids
