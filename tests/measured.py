@@ -1,6 +1,5 @@
 """Data sets of measured records and suites to judge them by, small enough to read."""
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +7,6 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.dataset.shards import ShardWriter
-
-with warnings.catch_warnings():
-    # Great Expectations 1.24 imports a deprecated module of the standard library; in tests, warnings are errors.
-    warnings.simplefilter("ignore")
-    import great_expectations  # noqa: F401
 
 SCHEMA = pa.schema(
     [

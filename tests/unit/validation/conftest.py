@@ -1,6 +1,7 @@
 """Data sets and suites of this room's tests."""
 
 import pytest
+import tests.quiet_engine  # noqa: F401  # first: its import warns
 from tests.measured import write_records, write_suite
 
 

@@ -83,3 +83,15 @@ def test_an_empty_frame_passes_rows_and_counts_none():
     (outcome,) = run(between("height", min_value=6), frame=FRAME.iloc[:0])
 
     assert (outcome.success, outcome.checked) == (True, 0)
+
+
+def test_nothing_is_sent_and_nothing_is_written(tmp_path, monkeypatch):
+    """No telemetry and no gx/ project, whatever the environment says."""
+    monkeypatch.setenv("GX_ANALYTICS_ENABLED", "true")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    sent = []
+    monkeypatch.setattr("socket.socket.connect", lambda _, address: sent.append(address))
+    run(between("height", min_value=2))
+
+    assert (sent, list(tmp_path.iterdir())) == ([], [])
