@@ -18,7 +18,7 @@ from headrace.settings import load_settings, prepare_process
 SETTINGS = load_settings()
 
 
-@flow(name="train", task_runner=ThreadPoolTaskRunner(max_workers=SETTINGS.max_stages), persist_result=False)
+@flow(name="train", task_runner=ThreadPoolTaskRunner[Any](max_workers=SETTINGS.max_stages), persist_result=False)
 def train(force: list[str] | None = None) -> dict[str, str]:
     """Run the DAG as dvc.yaml has it; knows no stage by name.
 

@@ -368,7 +368,7 @@ def promote(
     """
     from headrace.registry.operations import promote_challenger
 
-    _print_outcome(promote_challenger(_settings(), say=typer.echo, approve=approve))
+    _print_outcome(promote_challenger(_settings(), approve=approve))
 
 
 @app.command()

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.errors import ConfigError, StageFailed
+from headrace.fingerprint import file_sha256
 from headrace.flow import freshness
 from headrace.flow.launcher import Launcher, Plan, Stage
 from headrace.flow.terminal import Terminal
@@ -234,7 +235,5 @@ def headline(project: Path, stage: str) -> str:
 
 def lock_digest(project: Path) -> str:
     """sha256 of dvc.lock, '' when there is none."""
-    from headrace.fingerprint import file_sha256
-
     path = project / "dvc.lock"
     return file_sha256(path) if path.exists() else ""

@@ -105,17 +105,22 @@ def _register(run: Run, log: Log) -> str:
     return register_package(run.settings, say=log).headline
 
 
-def _promote(run: Run, log: Log) -> str:
+def _promote(run: Run, _log: Log) -> str:
     from headrace.registry.operations import promote_challenger
 
-    return promote_challenger(run.settings, say=log).headline
+    return promote_challenger(run.settings).headline
 
 
 def _report(run: Run, log: Log) -> str:
     from headrace.flow.page import write_page
 
     run.save_timings()
-    return write_page(run.settings, say=log)
+    return write_page(
+        run.settings,
+        say=log,
+        parents={stage.name: stage.parents for stage in run.plan.stages},
+        lines={name: outcome.headline for name, outcome in run.outcomes.items()},
+    )
 
 
 def _push(run: Run, log: Log) -> str:

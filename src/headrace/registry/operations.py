@@ -1,0 +1,182 @@
+"""What a person or the flow asks of tracking and registry, with everything read from the project's settings and files.
+
+record -> register -> promote, in this order after the DAG; roll back, look back, trace whenever asked. Each is idempotent.
+"""
+
+import getpass
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from headrace.dagfile import locked_outs
+from headrace.errors import ConfigError
+from headrace.fingerprint import file_sha256
+from headrace.params import load_section
+from headrace.registry.champions import history, rollback
+from headrace.registry.packages import trained_ids
+from headrace.registry.promotion import Promotion, PromoteParams, Workspace, promote
+from headrace.registry.trace import render, trace
+from headrace.registry.versions import RegisterParams, register
+from headrace.settings import Settings, current_branch, git
+from headrace.tracking.evidence import record_evaluation
+from headrace.tracking.live import changes, gather_facts, store_of
+
+Say = Callable[[str], Any]
+
+
+@dataclass(frozen=True)
+class Told:
+    """What became of a command, for the terminal."""
+
+    headline: str
+    reasons: Sequence[str] = ()
+
+
+def record(settings: Settings, *, say: Say) -> str:
+    """Bring the MLflow run of the candidate up to date with the reports; the headline of it."""
+    run_id = record_run(settings, say=say)
+    return f"run {run_id[:8]} in experiment {settings.experiment}"
+
+
+def record_run(settings: Settings, *, say: Say) -> str:
+    """As `record`; returns the run's id.
+
+    Raises:
+        ConfigError: the candidate has not been evaluated yet.
+    """
+    project = settings.project
+    evaluation = _read(project / "reports" / "evaluate.json")
+    texts = {"provenance/changes.diff": changes(project)}
+    files = {f"provenance/{name}": project / name for name in REPRODUCES}
+    plots = project / "reports" / "plots"
+    files |= {f"plots/{path.relative_to(plots).as_posix()}": path for path in sorted(plots.rglob("*.png"))}
+    files |= {f"reports/{path.name}": path for path in sorted((project / "reports").glob("*.json")) if path.name not in OUTSIDE_DVC}
+    return record_evaluation(
+        store_of(settings),
+        gather_facts(settings),
+        str(evaluation["fingerprint"]),
+        evaluate=evaluation,
+        files={name: path for name, path in files.items() if path.is_file()},
+        texts={name: text for name, text in texts.items() if text},
+        history=plots / "train" / "history.csv",
+        spool=settings.local / "spool",
+        say=say,
+    )
+
+
+REPRODUCES = ("params.yaml", "dvc.yaml", "dvc.lock", "data/sources.lock", "environment.json")
+
+OUTSIDE_DVC = ("timings.json", "promotion.json")
+"""Reports that tell of this machine or of the registry: another checkout's would differ."""
+
+
+def register_package(settings: Settings, *, say: Say) -> Told:
+    """Make the package the challenger when the gate's verdict allows it; a refusal has its reasons."""
+    project = settings.project
+    params = _section(settings, "register", RegisterParams)
+    lock = _read_lock_entries(project)
+    registration = register(
+        store_of(settings),
+        params,
+        package=_there(project / "models" / "package", "package"),
+        verdict=_read(project / "reports" / "evaluate.json")["verdict"],
+        trained=trained_ids(project / "data" / "splits"),
+        run_id=record_run(settings, say=say),
+        lineage={
+            "git.commit": git(project, "rev-parse", "HEAD"),
+            "git.branch": current_branch(project),
+            "git.dirty": str(bool(changes(project))).lower(),
+            "git.remote": git(project, "config", "--get", "remote.origin.url"),
+            **lock,
+        },
+        is_shared=settings.is_shared_registry,
+        branch=current_branch(project),
+        allowed_branches=[name.strip() for name in settings.register_branches.split(",") if name.strip()],
+    )
+    if registration.is_refused:
+        return Told(f"{params.model}: not registered", registration.reasons)
+    return Told(f"{params.model} version {registration.version}" + ("" if registration.is_new else ", already there"))
+
+
+def promote_challenger(settings: Settings, *, approve: bool = False) -> Told:
+    """Compare challenger and champion on the challenger's test split, and decide; writes reports/promotion.json."""
+    project = settings.project
+    verdict = _read(project / "reports" / "evaluate.json")["verdict"]
+    model = _section(settings, "register", RegisterParams).model
+    if verdict.get("allowed") is not True:
+        return Told(f"{model}: nothing to promote, the candidate was not registered", verdict.get("reasons", ()))
+    outcome = promote(
+        store_of(settings),
+        _section(settings, "promote", PromoteParams),
+        model=model,
+        workspace=Workspace(
+            package=_there(project / "models" / "package", "package"),
+            predictions=_there(project / "reports" / "predictions.parquet", "train"),
+            test=_there(project / "data" / "splits" / "test", "split"),
+            report=project / "reports" / "promotion.json",
+            ledger=settings.ledger,
+            cache=settings.state_home / "packages",
+        ),
+        actor=_actor(settings),
+        approve=approve,
+    )
+    return Told(_promotion_in_words(outcome), outcome.reasons)
+
+
+def roll_back(settings: Settings, *, reason: str) -> Told:
+    """Make the previous champion champion again."""
+    model = _section(settings, "register", RegisterParams).model
+    entry = rollback(
+        store_of(settings),
+        model=model,
+        path=settings.ledger,
+        cache=settings.state_home / "packages",
+        actor=_actor(settings),
+        reason=reason,
+    )
+    return Told(f"{model}: version {entry.version} is champion again, in place of version {entry.previous_version}")
+
+
+def past(settings: Settings) -> list[dict[str, Any]]:
+    """The ledger's entries, oldest first."""
+    return [asdict(entry) for entry in history(settings.ledger)]
+
+
+def trace_back(settings: Settings, what: str) -> tuple[dict[str, Any], str]:
+    """Where a model or run came from: as data, and as text."""
+    found = trace(store_of(settings), what)
+    return found, render(found)
+
+
+def _promotion_in_words(outcome: Promotion) -> str:
+    text = f"{outcome.model} version {outcome.challenger_version}: {outcome.decision.replace('_', ' ')}"
+    if outcome.difference is not None and outcome.low is not None and outcome.high is not None:
+        text += f", {outcome.difference:+.4f} against version {outcome.champion_version} ({outcome.low:+.4f} to {outcome.high:+.4f})"
+    return text
+
+
+def _actor(settings: Settings) -> str:
+    return git(settings.project, "config", "user.name") or getpass.getuser()
+
+
+def _section(settings: Settings, name: str, section: Any) -> Any:
+    return load_section(settings.project / "params.yaml", name, section)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    _there(path, path.stem)
+    return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _there(path: Path, stage: str) -> Path:
+    if not path.exists():
+        raise ConfigError(f"{path} is not there: stage {stage} has not run. headrace run --stage {stage}")
+    return path
+
+
+def _read_lock_entries(project: Path) -> dict[str, str]:
+    lock = project / "dvc.lock"
+    found = {"dvc.lock": file_sha256(lock)} if lock.exists() else {}
+    return found | {f"out.{path}": digest for path, digest in locked_outs(project).items() if path.startswith(("data/", "models/"))}
