@@ -30,7 +30,6 @@ BANNED_CALLS = {
     "pickle.load": "runs code from the file; weights are safetensors",
     "pickle.loads": "runs code from the bytes",
     "yaml.load": "may run code; headrace.params.read_yaml reads safely",
-    "torch.save": "writes a pickle, and in place; safetensors and atomic_path",
     "os.system": "a shell; subprocess takes a list",
     "eval": "runs text as code",
     "exec": "runs text as code",

@@ -6,7 +6,7 @@ Imports inside functions count, imports for the type checker do not. A package's
 import ast
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
@@ -15,6 +15,7 @@ from pathlib import Path
 import headrace
 from headrace.errors import ConfigError
 from headrace.project.environment import normalise
+from headrace.project.reading import Import, Lookup, Source, read_source
 
 EXEMPT_MODULES = {
     "headrace.listening": "listeners cannot change a byte of an output",
@@ -34,47 +35,12 @@ EXEMPT_PACKAGES = {
 """Packages that no stage lists among its environment.json keys."""
 
 
-@dataclass(frozen=True)
-class Import:
-    """Where a module is imported."""
-
-    module: str
-    """Dotted; for `from a import b` it is a.b, whether b is a module or a name in one."""
-    file: Path
-    line: int
-    optional: bool = False
-    """Inside a `try` that catches ImportError."""
-
-
-@dataclass(frozen=True)
-class Lookup:
-    """A call of `plugins.resolve`: a module that params.yaml names."""
-
-    room: str
-    """Package below headrace; '' when the source does not spell it out."""
-    key: str
-    """The params key, from the argument `where`; '' when the source does not spell it out."""
-    file: Path
-    line: int
-
-
-@dataclass(frozen=True)
-class Source:
-    """What one file says."""
-
-    imports: tuple[Import, ...]
-    lookups: tuple[Lookup, ...]
-    constants: tuple[str, ...]
-    """Texts that the module assigns to names in capitals: a task says so which program trains it."""
-    has_code: bool
-
-
 @dataclass
 class Closure:
     """Everything reached from some entries, each with the import that reached it first."""
 
     files: dict[Path, Import] = field(default_factory=dict)
-    """First-party files of the project."""
+    """First-party files of the project: code, and the data files it names."""
     packages: dict[str, Import] = field(default_factory=dict)
     """Distributions, by name in normal form."""
     lookups: list[Lookup] = field(default_factory=list)
@@ -133,7 +99,7 @@ class SourceTree:
             package = self.module_name(file)
             if file.name != "__init__.py":
                 package = package.rpartition(".")[0]
-            self._scanned[file] = _scan(parsed, file, package)
+            self._scanned[file] = read_source(parsed, file, package)
         return self._scanned[file]
 
     def closure(self, entries: Iterable[Import], *, exempt: Iterable[str] = EXEMPT_MODULES) -> Closure:
@@ -158,6 +124,7 @@ class SourceTree:
                     continue
                 if self.is_own(file):
                     found.files[file] = wanted
+                    found.files |= {file.parent / data.module: data for data in source.data}
                 else:
                     found.uses_installed_headrace = True
                 found.lookups += source.lookups
@@ -201,78 +168,3 @@ def _providers() -> dict[str, list[str]]:
 @cache
 def _files(name: str) -> tuple[str, ...]:
     return tuple(file.as_posix() for file in metadata.files(name) or [])
-
-
-def _scan(tree: ast.Module, file: Path, package: str) -> Source:
-    imports: list[Import] = []
-    calls: list[ast.Call] = []
-
-    def visit(node: ast.AST, *, optional: bool) -> None:
-        if isinstance(node, ast.If) and _is_type_checking(node.test):
-            children: Sequence[ast.AST] = node.orelse
-        elif isinstance(node, ast.Try) and any(_catches_import_error(handler) for handler in node.handlers):
-            for attempt in node.body:
-                visit(attempt, optional=True)
-            children = [*node.handlers, *node.orelse, *node.finalbody]
-        else:
-            children = list(ast.iter_child_nodes(node))
-        if isinstance(node, ast.Import):
-            imports.extend(Import(alias.name, file, node.lineno, optional) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = _absolute(node, package)
-            imports.extend(Import(base if a.name == "*" else f"{base}.{a.name}", file, node.lineno, optional) for a in node.names)
-        elif isinstance(node, ast.Call):
-            calls.append(node)
-            if _called(node) == "import_module" and (literal := _literal(node.args[:1])):
-                imports.append(Import(literal, file, node.lineno, optional))
-        for child in children:
-            visit(child, optional=optional)
-
-    visit(tree, optional=False)
-    resolves = any(wanted.module.startswith("headrace.plugins") for wanted in imports)
-    lookups = [
-        Lookup(_literal(call.args[:1]), _literal([k.value for k in call.keywords if k.arg == "where"]), file, call.lineno)
-        for call in calls
-        if resolves and _called(call) == "resolve"
-    ]
-    has_code = any(not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)) for node in tree.body)
-    return Source(tuple(imports), tuple(lookups), tuple(_constants(tree)), has_code)
-
-
-def _constants(tree: ast.Module) -> Iterator[str]:
-    for node in tree.body:
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-        if any(isinstance(target, ast.Name) and target.id.isupper() for target in targets):
-            value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
-            if value is not None and (text := _literal([value])):
-                yield text
-
-
-def _absolute(node: ast.ImportFrom, package: str) -> str:
-    if not node.level:
-        return node.module or ""
-    parts = package.split(".")
-    base = parts[: len(parts) - node.level + 1]
-    return ".".join([*base, *([node.module] if node.module else [])])
-
-
-def _is_type_checking(test: ast.expr) -> bool:
-    name = test.id if isinstance(test, ast.Name) else test.attr if isinstance(test, ast.Attribute) else ""
-    return name == "TYPE_CHECKING"
-
-
-def _catches_import_error(handler: ast.ExceptHandler) -> bool:
-    return handler.type is not None and any(
-        isinstance(node, ast.Name) and node.id in {"ImportError", "ModuleNotFoundError"} for node in ast.walk(handler.type)
-    )
-
-
-def _called(call: ast.Call) -> str:
-    if isinstance(call.func, ast.Attribute):
-        return call.func.attr
-    return call.func.id if isinstance(call.func, ast.Name) else ""
-
-
-def _literal(nodes: Sequence[ast.expr]) -> str:
-    node = nodes[0] if nodes else None
-    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""

@@ -8,8 +8,9 @@ from typing import Any
 
 from headrace.dagfile import fill
 from headrace.errors import ConfigError
-from headrace.project.closure import Closure, Import, Lookup, SourceTree
+from headrace.project.closure import Closure, SourceTree
 from headrace.project.environment import NAME
+from headrace.project.reading import Import, Lookup
 
 _COMMAND = re.compile(
     r"python3?\s+(?:-m\s+headrace\.stages\s+(?P<stage>[\w.]+)|-m\s+(?P<module>[\w.]+)|(?P<script>[\w./-]+\.py))"

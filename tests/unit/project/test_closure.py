@@ -1,7 +1,8 @@
 import pytest
 
 from headrace.errors import ConfigError
-from headrace.project.closure import Import, SourceTree, distribution
+from headrace.project.closure import SourceTree, distribution
+from headrace.project.reading import Import
 
 
 def reached(project, module="pkg.main"):

@@ -98,6 +98,15 @@ def test_what_a_module_found_by_name_names_in_turn_is_a_dep(reference):
     assert [line.split("Add ")[1] for line in findings(reference)] == ["`src/headrace/training/classifier.py`."]
 
 
+def test_a_template_beside_the_module_is_a_dep(reference):
+    """Its text ends in an output as surely as the code does."""
+    (reference / "src/headrace/training/pages").mkdir()
+    (reference / "src/headrace/training/pages/card.md").write_text("# {{ name }}")
+    append(reference / "src/headrace/training/loop.py", "\nCARD = Path(__file__).parent / 'pages' / 'card.md'\n")
+
+    assert [line.split("Add ")[1] for line in findings(reference)] == ["`src/headrace/training/pages`."]
+
+
 def test_a_lookup_that_nothing_explains_is_named(reference):
     append(
         reference / "src/headrace/stages/fit.py",
