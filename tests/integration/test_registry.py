@@ -329,6 +329,20 @@ def test_a_model_is_traced_to_its_sources(store, model, put, make_package):
     assert f"model: {model}" in render(found)
 
 
+def test_a_trace_names_sources_and_what_each_stage_made(sqlite_store, make_package):
+    """Read from the run's own artifacts: nobody needs the checkout that made the model."""
+    register_in(sqlite_store, "digits", make_package())
+    client = connect(sqlite_store.uri)
+    run_id = trace(sqlite_store, "digits")["run"]["id"]
+    lock = "stages:\n  split:\n    cmd: x\n    outs:\n    - path: data/splits\n      md5: abc.dir\n"
+    client.log_text(run_id, lock, "provenance/dvc.lock")
+    client.log_text(run_id, "digits: sha256 1234\n", "provenance/data/sources.lock")
+    found = trace(sqlite_store, "digits@challenger")
+
+    assert found["stages"] == {"split": {"data/splits": "abc.dir"}}
+    assert "| digits: sha256 1234" in render(found)
+
+
 @pytest.mark.parametrize("what", ["nobody", "nobody@champion", "nobody/3", "nobody/x", "0" * 32])
 def test_tracing_what_is_not_there_says_what_is(sqlite_store, what):
     """A wrong name is the user's, so it is no stack trace."""

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-EVIDENCE = ("lock.yaml", "sources.lock", "params.yaml")
-"""Artifacts of a run whose text belongs to the trace."""
+LOCK, SOURCES = "provenance/dvc.lock", "provenance/data/sources.lock"
+"""Artifacts of a run that the trace reads."""
 
 
 def trace(store: Store, what: str) -> dict[str, Any]:
@@ -121,15 +121,22 @@ def _of_run(client: "MlflowClient", run_id: str) -> dict[str, Any]:
             "uncommitted changes": tags.get("headrace.git.dirty", ""),
         },
         "environment": tags.get("headrace.environment", ""),
-        "evidence": _texts(client, run_id),
+        "sources": _text(client, run_id, SOURCES),
+        "stages": _stages(_text(client, run_id, LOCK)),
     }
 
 
-def _texts(client: "MlflowClient", run_id: str) -> dict[str, str]:
-    present = {each.path for each in client.list_artifacts(run_id)}
-    found = {}
+def _text(client: "MlflowClient", run_id: str, name: str) -> str:
+    folder = name.rpartition("/")[0]
+    if name not in {each.path for each in client.list_artifacts(run_id, folder)}:
+        return ""
     with tempfile.TemporaryDirectory(prefix="headrace-") as temporary:
-        for name in EVIDENCE:
-            if name in present:
-                found[name] = Path(client.download_artifacts(run_id, name, temporary)).read_text(encoding="utf-8")
-    return found
+        return Path(client.download_artifacts(run_id, name, temporary)).read_text(encoding="utf-8")
+
+
+def _stages(lock: str) -> dict[str, dict[str, str]]:
+    """What each stage made, with DVC's digests, from the text of a dvc.lock."""
+    from ruamel.yaml import YAML
+
+    locked = (YAML(typ="safe", pure=True).load(lock) or {}).get("stages", {}) if lock else {}
+    return {name: {out["path"]: str(out.get("md5", "")) for out in entry.get("outs", [])} for name, entry in locked.items()}

@@ -99,7 +99,8 @@ def note(facts: RunFacts, fingerprint: str) -> str:
     """A paragraph of Markdown that says what the run is."""
     task = _section(facts, "collect", "task")
     sources = facts.params.get("collect", {}).get("sources", []) if isinstance(facts.params.get("collect"), Mapping) else []
-    named = [str(each.get("name") or each.get("kind") or "") for each in sources if isinstance(each, Mapping)]
+    known = ("name", "dataset", "kind")
+    named = [str(next((each[key] for key in known if each.get(key)), "")) for each in sources if isinstance(each, Mapping)]
     subject = f"`{_network(facts) or 'a model'}`" + (f" for {task.replace('_', ' ')}" if task else "")
     origin = f" on {', '.join(f'`{name}`' for name in named if name)}" if any(named) else ""
     steps = [
@@ -107,7 +108,7 @@ def note(facts: RunFacts, fingerprint: str) -> str:
     ]
     lines = [f"Training of {subject}{origin}" + (f" ({', '.join(steps)})." if steps else ".")]
     if facts.commit:
-        state = "with uncommitted changes, kept as `changes.diff`" if facts.is_dirty else "clean"
+        state = "with uncommitted changes, kept as `provenance/changes.diff`" if facts.is_dirty else "clean"
         lines.append(f"Code: commit `{facts.commit[:10]}`" + (f" on `{facts.branch}`" if facts.branch else "") + f", {state}.")
     if facts.inputs:
         lines.append("Inputs: " + ", ".join(f"`{each.name}` {each.digest[:8]}" for each in facts.inputs) + ".")
