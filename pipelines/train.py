@@ -16,9 +16,10 @@ from headrace.flow.tasks import stage_task, step_task
 from headrace.settings import load_settings, prepare_process
 
 SETTINGS = load_settings()
+RUNNER: Any = ThreadPoolTaskRunner(max_workers=SETTINGS.max_stages)  # Any: prefect's own annotations disagree here
 
 
-@flow(name="train", task_runner=ThreadPoolTaskRunner[Any](max_workers=SETTINGS.max_stages), persist_result=False)
+@flow(name="train", task_runner=RUNNER, persist_result=False)
 def train(force: list[str] | None = None) -> dict[str, str]:
     """Run the DAG as dvc.yaml has it; knows no stage by name.
 

@@ -19,6 +19,7 @@ from headrace.storage.local import write_text
 
 SHELLS = {"sh", "dash", "bash", "zsh", "ksh", "busybox"}
 WATCH_INTERVAL_S = 0.5
+END_LIMIT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +108,10 @@ def end_descendants(of: int | None = None, *, grace_s: float = 0.0) -> None:
     for child in children:
         with contextlib.suppress(psutil.Error):
             child.kill()
+    psutil.wait_procs(children, timeout=END_LIMIT_S)  # a kill is an order, not yet its execution
 
 
-def end_process(identity: ProcessId, *, wait_s: float = 5.0) -> bool:
+def end_process(identity: ProcessId) -> bool:
     """Kill a process and its descendants, if it is still the one meant. Returns whether it was alive."""
     if not identity.is_alive():
         return False
@@ -117,7 +119,7 @@ def end_process(identity: ProcessId, *, wait_s: float = 5.0) -> bool:
     with contextlib.suppress(psutil.Error):
         process = psutil.Process(identity.pid)
         process.kill()
-        process.wait(wait_s)
+        process.wait(END_LIMIT_S)
     return True
 
 
