@@ -1,15 +1,15 @@
 """The three splits at rest: written in one pass over the data set, and read once more to see that nothing leaks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from headrace.dataset.schema import SPLITS
-from headrace.dataset.shards import iter_tables, writer_like
+from headrace.dataset.shards import iter_tables, read_table, writer_like
+from headrace.dataset.splits import codes, outranked
 from headrace.errors import HeadraceError
 from headrace.listening import Progress
 
@@ -50,16 +50,14 @@ def check_no_leak(folder: Path, columns: Sequence[str]) -> None:
         HeadraceError: a value straddles; this is a fault of the program, not of the data.
     """
     for column in columns:
-        seen: dict[str, str] = {}
-        for name in SPLITS:
-            for value in _values(folder / name, column):
-                if seen.setdefault(value, name) != name:
-                    raise HeadraceError(
-                        f"{column} '{value}' stands in {seen[value]} and in {name}: the splits leak and were not kept. "
-                        "This is a fault of the split stage; please report it with params.yaml."
-                    )
-
-
-def _values(folder: Path, column: str) -> Iterator[str]:
-    for rows in iter_tables(folder, [column]):
-        yield from pc.cast(rows.column(column), pa.string()).to_pylist()
+        parts = [read_table(folder / name, [column])[column] for name in SPLITS]
+        splits = np.repeat(np.arange(len(SPLITS), dtype=np.int8), [len(part) for part in parts])
+        values = pa.chunked_array([chunk for part in parts for chunk in part.chunks], parts[0].type)
+        keys = codes(values)
+        leaks = np.flatnonzero(outranked(keys, splits))
+        if len(leaks):
+            where = [SPLITS[number] for number in np.unique(splits[keys == keys[leaks[0]]])]
+            raise HeadraceError(
+                f"{column} '{values[int(leaks[0])]}' stands in {' and in '.join(where)}: the splits leak and were not kept. "
+                "This is a fault of the split stage; please report it with params.yaml."
+            )

@@ -96,6 +96,8 @@ class SplitReport(Report):
     """Records left out because one in a split of higher rank is the same within the tolerance."""
     near_duplicate_examples: list[list[str]]
     """Id left out, id it is near to."""
+    notes: list[str]
+    """Settings that had no effect on these data."""
 
 
 def run(params: Params, *, validated: Path, splits: Out, progress: Progress | None = None) -> SplitReport:
@@ -105,7 +107,11 @@ def run(params: Params, *, validated: Path, splits: Out, progress: Progress | No
     if not info.rows:
         raise DataError(f"{validated} has no record to split. Look into data/quarantine and reports/validate.json.")
     table = read_table(validated, _columns(params, read_schema(validated)))
-    ids, labels, given = codes(table["id"]), np.asarray(table["label"]), given_splits(table["split"].to_pylist())
+    ids, labels, said = codes(table["id"]), np.asarray(table["label"]), given_splits(table["split"].to_pylist())
+    given = said if params.given == "respect" else np.full_like(said, DROPPED)
+    notes = _without_effect(params, given)
+    for note in notes:
+        progress.say(note)
     assignment = _assign(params, table, given)
     if info.classes:
         assignment.drop("label unknown", (labels < 0) | (labels >= len(info.classes)))
@@ -123,18 +129,20 @@ def run(params: Params, *, validated: Path, splits: Out, progress: Progress | No
     write_splits(validated, splits, assignment.splits, progress=progress)
     check_no_leak(splits, ["id", *([params.group_column] if params.group_column else [])])
 
+    def names(positions: np.ndarray) -> list[str]:
+        return [table["id"][int(position)].as_py() for position in positions[:MAX_EXAMPLES]]
+
     clashing = table["id"].filter(pa.array(clash)).unique().to_pylist()
-    names = table["id"].to_pylist()
     pairs = np.flatnonzero(near.partner >= 0)
     return SplitReport(
         by=params.by,
         seed=params.seed,
         rows_in=info.rows,
         rows={name: len(assignment.members(number)) for number, name in enumerate(SPLITS)},
-        given={name: int((given == number).sum()) for number, name in enumerate(SPLITS)},
+        given={name: int((said == number).sum()) for number, name in enumerate(SPLITS)},
         classes=counts,
         dropped={
-            cause: DropReport(rows=len(positions), example_ids=[names[p] for p in positions[:MAX_EXAMPLES]])
+            cause: DropReport(rows=len(positions), example_ids=names(positions))
             for cause, positions in assignment.dropped.items()
         },
         contradictory_ids=len(clashing),
@@ -142,7 +150,8 @@ def run(params: Params, *, validated: Path, splits: Out, progress: Progress | No
         near_duplicate_tolerance=params.near_duplicate_tolerance,
         compared=near.compared,
         near_duplicate_pairs=len(pairs),
-        near_duplicate_examples=[[names[p], names[near.partner[p]]] for p in pairs[:MAX_EXAMPLES]],
+        near_duplicate_examples=[list(pair) for pair in zip(names(pairs), names(near.partner[pairs]), strict=True)],
+        notes=notes,
     )
 
 
@@ -156,9 +165,16 @@ def _columns(params: Params, schema: pa.Schema) -> list[str]:
     return ["id", "label", "split", *extra]
 
 
+def _without_effect(params: Params, given: np.ndarray) -> list[str]:
+    # A setting that is ignored is announced.
+    if params.time:
+        return ["split.test and split.validation have no effect: by: time divides at the cutoffs"]
+    if params.test and (given != DROPPED).all():
+        return ["split.test has no effect: every record comes with a split"]
+    return []
+
+
 def _assign(params: Params, table: pa.Table, given: np.ndarray) -> Assignment:
-    if params.given == "ignore":
-        given = np.full_like(given, DROPPED)
     if params.time:
         if (given > TRAIN).any():
             raise DataError("records come with a test or validation split, which by: time would break. Set split.given: ignore.")

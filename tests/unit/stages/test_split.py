@@ -1,5 +1,7 @@
 """The stage: what it writes, counts and refuses."""
 
+import shutil
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -18,6 +20,8 @@ def split(tmp_path):
     """Split records and return the report and the ids in each split."""
 
     def do(rows=200, params=None, **columns):
+        for old in ("validated", "splits"):
+            shutil.rmtree(tmp_path / old, ignore_errors=True)
         data = write_records(tmp_path / "validated", rows, **columns)
         settings = parse_section({"validation": 0.2, **(params or {})}, "split", Params, where="params.yaml")
         report = run(settings, validated=data, splits=tmp_path / "splits")
@@ -125,6 +129,21 @@ def test_the_same_input_gives_the_same_bytes(split, tmp_path):
     for name in ("train", "validation", "test"):
         first, second = (tmp_path / folder / name / "part-00000.parquet" for folder in ("splits", "again"))
         assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_share_without_effect_is_announced(split):
+    """Else split.test: 0.2 beside a given test split would look obeyed."""
+    report, _ = split(split=["test"] * 40 + ["train"] * 160)
+
+    assert report.notes == ["split.test has no effect: every record comes with a split"]
+
+
+def test_a_given_split_can_be_ignored(split):
+    """Then records are drawn as if they said nothing."""
+    drawn, _ = split()
+    ignored, _ = split(params={"given": "ignore"}, split=["test"] * 200)
+
+    assert (ignored.rows, ignored.given) == (drawn.rows, {"train": 0, "validation": 0, "test": 200})
 
 
 @pytest.mark.badinput
