@@ -1,11 +1,12 @@
 """A data set at rest: a folder of Parquet shards and dataset.json.
 
-Every record has the columns `id` (hex sha256 of the payload as it arrived, cut to 32 digits), `label` (int64, -1 unknown), `split`
-(as given by the source, '' if none), `source` and `origin` (where it came from); the payload and measured columns are the task's.
-Shards are written with page checksums and read with them verified: plain Parquet returns a flipped byte as data.
+Every record has the columns `id` (hex sha256 of the payload as it arrived, cut to 32 digits), `label` (int64, -1 unknown),
+`split` (as given by the source, '' if none), `source` and `origin` (where it came from); the payload and measured columns are
+the task's. Shards are written with page checksums and read with them verified: plain Parquet returns a flipped byte as data.
 """
 
 import hashlib
+import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,6 +25,9 @@ SHARD_BYTES = 128 * 1024 * 1024
 """A shard is closed when its rows take this much memory."""
 
 ROW_GROUP_ROWS = 8192
+
+ROW_GROUP_BYTES = 128 * 1024 * 1024
+"""Large pictures come in groups of fewer rows, so that no reader or writer holds gigabytes."""
 
 
 class ShardWriter:
@@ -45,6 +49,7 @@ class ShardWriter:
         if (folder / INFO_NAME).exists():
             raise DataError(f"{folder} already holds a data set; a data set is never appended to.")
         self._folder, self._schema = folder, schema
+        self._group_rows = max(1, min(ROW_GROUP_ROWS, ROW_GROUP_BYTES // _row_bytes(schema)))
         self._task, self._classes, self._record = task, list(classes), dict(record)
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = 0
@@ -66,8 +71,8 @@ class ShardWriter:
             self._by_split[split] = self._by_split.get(split, 0) + 1
         self._pending += table.to_batches()
         self._pending_rows += table.num_rows
-        while self._pending_rows >= ROW_GROUP_ROWS:
-            self._flush(ROW_GROUP_ROWS)
+        while self._pending_rows >= self._group_rows:
+            self._flush(self._group_rows)
 
     def _flush(self, rows: int) -> None:
         waiting = pa.Table.from_batches(self._pending, self._schema)
@@ -79,7 +84,7 @@ class ShardWriter:
                 self._shard_path(), self._schema, compression="zstd", compression_level=1, write_page_checksum=True
             )
             self._file_rows = self._file_bytes = 0
-        self._file.write_table(group, row_group_size=ROW_GROUP_ROWS)
+        self._file.write_table(group, row_group_size=self._group_rows)
         self._file_rows += group.num_rows
         self._file_bytes += group.nbytes
         if self._file_bytes >= SHARD_BYTES:
@@ -106,10 +111,10 @@ class ShardWriter:
             if self._file is not None:
                 self._file.close()
             return
-        if self._pending_rows or not self._shards and self._file is None:
+        if self._pending_rows or (not self._shards and self._file is None):
             self._flush(self._pending_rows)  # a data set without rows still has one shard, so that its schema is known
         self._close_shard()
-        names = {index: name for index, name in enumerate(self._classes)}
+        names = dict(enumerate(self._classes))
         info = DatasetInfo(
             task=self._task,
             classes=self._classes,
@@ -121,6 +126,13 @@ class ShardWriter:
             shards=self._shards,
         )
         write_text(self._folder / INFO_NAME, info.model_dump_json(indent=2) + "\n")
+
+
+def _row_bytes(schema: pa.Schema) -> int:
+    """Bytes of the fixed-shape payload in a row; what varies from row to row is not counted."""
+    tensors = (field.type for field in schema if isinstance(field.type, pa.FixedShapeTensorType))
+    num_bytes: int = sum(math.prod(kind.shape) * kind.value_type.byte_width for kind in tensors)
+    return max(1, num_bytes)
 
 
 def iter_tables(folder: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:

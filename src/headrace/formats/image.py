@@ -16,7 +16,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from headrace.formats.opening import looks_like_html
 
 # Only formats that are images and nothing else: Pillow's EPS reader starts a PostScript interpreter.
-READABLE = ("JPEG", "MPO", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+# JPEG brings MPO with it.
+READABLE = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """Pillow's mode by number of channels."""

@@ -17,13 +17,16 @@ def check_host(url: str, *, allowed: Collection[str]) -> None:
     Raises:
         SourceError: the URL is refused. The address 169.254.169.254, which hands out a cloud machine's keys, is one of these.
     """
-    parts = urlsplit(url)
-    host = parts.hostname or ""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise SourceError(f"{url[:200]!r} is refused: {error}.") from None
     if parts.scheme not in ("http", "https") or not host:
         raise SourceError(f"{strip_user(url)} is refused: only http:// and https:// are fetched.")
     if host in allowed:
         return
-    for address in _addresses(host, parts.port or (443 if parts.scheme == "https" else 80)):
+    for address in _addresses(host, port or (443 if parts.scheme == "https" else 80)):
         if not address.is_global or address.is_multicast:
             raise SourceError(
                 f"{strip_user(url)} is refused: {host} is {address}, an address of a private network or of this machine. "

@@ -193,7 +193,8 @@ def _follow(client: httpx.Client, url: str, headers: dict[str, str], allowed: Co
                 raise _Again(f"status {response.status_code}", wait_s=_retry_after(response))
             if response.status_code not in (200, 206, 416):
                 raise SourceError(
-                    f"{strip_user(url)} answered {response.status_code} {response.reason_phrase}. Correct collect.sources."
+                    f"{strip_user(url)} answered {response.status_code} {response.reason_phrase}. Correct collect.sources, "
+                    "or set HEADRACE_MIRROR to a folder that has the file as <data set>/<file name>."
                 )
             yield response
             return

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field
 
 from headrace.dataset.intake import FIRST_ROWS, FaultCount, Tally, class_names, in_chunks
 from headrace.dataset.shards import ShardWriter
-from headrace.errors import DataError, SourceError
+from headrace.errors import DataError, ParamsError, SourceError
 from headrace.fingerprint import value_sha256
 from headrace.listening import Progress, SilentProgress
 from headrace.params import Out, Report, Section, parse_section
@@ -69,8 +69,8 @@ class CollectReport(Report):
 def run(params: Params, *, sources: Path, out: Out, places: Places, progress: Progress | None = None) -> CollectReport:
     """Read, decode and measure every record of the sources."""
     progress = progress or SilentProgress()
-    task = resolve("tasks", params.task, None, where="collect.task")
-    reader = resolve("formats", params.format, None, where="collect.format")
+    task = _room("tasks", params.task, "collect.task", ("RecordOptions", "make_rows"))
+    reader = _room("formats", params.format, "collect.format", ("Options", "read"))
     record = parse_section(params.record, "collect.record", task.RecordOptions, where="params.yaml")
     options = parse_section(params.options, "collect.options", reader.Options, where="params.yaml")
     lock = read_lock(sources)
@@ -105,6 +105,15 @@ def run(params: Params, *, sources: Path, out: Out, places: Places, progress: Pr
         faults=tally.faults,
         sources=_summaries(params.sources, lock),
     )
+
+
+def _room(room: str, name: str, where: str, needed: tuple[str, ...]) -> Any:
+    """A task or format; rooms hold other modules too, and own code may lack a part."""
+    found = resolve(room, name, None, where=where)
+    for part in needed:
+        if not hasattr(found, part):
+            raise ParamsError(f"{where} is '{name}', which has no '{part}'. See headrace/{room} for what one looks like.")
+    return found
 
 
 def _summaries(sources: list[Source], lock: Lock) -> list[SourceSummary]:

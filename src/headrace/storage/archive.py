@@ -51,7 +51,6 @@ _DAMAGED = (
     zlib.error,
     lzma.LZMAError,
     OSError,
-    NotImplementedError,
     UnicodeError,
 )
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
@@ -160,7 +159,7 @@ def _as_format_error(label: str) -> Iterator[None]:
         detail = str(error) or type(error).__name__
         raise FormatError(f"{label} is damaged or cut short ({detail[:200]}). Fetch it again.") from None
     except RuntimeError as error:
-        # zipfile has no class of its own for an encrypted member.
+        # zipfile's own words for an encrypted member or an unknown compression.
         raise FormatError(f"{label} cannot be read: {error}.") from None
 
 

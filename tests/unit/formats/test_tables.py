@@ -1,0 +1,182 @@
+"""What the columns of csv, jsonl and parquet mean."""
+
+import base64
+import io
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from headrace.errors import FormatError
+from headrace.formats import csv, jsonl, parquet
+
+ROWS = [{"text": "good", "label": "pos"}, {"text": "bad", "label": "neg"}]
+
+
+def as_parquet(rows, **options):
+    buffer = io.BytesIO()
+    pq.write_table(rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(rows), buffer, **options)
+    return buffer.getvalue()
+
+
+def as_jsonl(rows):
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def as_csv(rows):
+    return "\n".join([",".join(rows[0]), *(",".join(str(cell) for cell in row.values()) for row in rows)]).encode() + b"\n"
+
+
+ROOMS = [(csv, "a.csv", as_csv), (jsonl, "a.jsonl", as_jsonl), (parquet, "a.parquet", as_parquet)]
+
+
+@pytest.mark.parametrize(("room", "name", "write"), ROOMS)
+def test_three_formats_give_the_same_records(make_file, room, name, write):
+    """The id of a record must not depend on how its table was stored."""
+    records = list(room.read([make_file(name, write(ROWS))], room.Options(payload="text")))
+
+    assert [(record.payload, record.label, record.content) for record in records] == [
+        ("good", "pos", b"good"),
+        ("bad", "neg", b"bad"),
+    ]
+
+
+@pytest.mark.parametrize(("room", "name", "write"), ROOMS)
+def test_payload_is_all_other_columns_by_default(make_file, room, name, write):
+    """A table needs no option but its label."""
+    first = next(room.read([make_file(name, write([{"a": "x", "b": "y", "label": "1"}]))], room.Options()))
+
+    assert first.payload == {"a": "x", "b": "y"}
+
+
+@pytest.mark.badinput
+@pytest.mark.parametrize(("room", "name", "write"), ROOMS)
+def test_missing_column_is_named_with_the_nearest(make_file, room, name, write):
+    """The message shows what the file does have."""
+    with pytest.raises(FormatError, match=r"no column 'labl'\. Did you mean 'label'"):
+        list(room.read([make_file(name, write(ROWS))], room.Options(label="labl")))
+
+
+def test_split_column_is_read(make_file):
+    """A split that came with the data is respected; one that means nothing is a fault."""
+    content = b"text,label,part\na,1,train\nb,1,DEV\nc,1,holiday\n"
+    records = list(csv.read([make_file("a.csv", content)], csv.Options(payload="text", split="part")))
+
+    assert [record.split for record in records[:2]] == ["train", "validation"]
+    assert records[2].fault.startswith("split")
+
+
+def test_payload_may_be_an_encoded_picture(make_file):
+    """Three ways in which tables carry pictures."""
+    encoded = base64.b64encode(b"picture").decode()
+    nested = as_parquet([{"image": {"bytes": b"picture", "path": "1.png"}, "label": 1}])
+
+    assert (
+        next(
+            csv.read([make_file("a.csv", f"p,label\n{encoded},1\n".encode())], csv.Options(payload="p", payload_as="base64"))
+        ).payload
+        == b"picture"
+    )
+    assert (
+        next(parquet.read([make_file("a.parquet", nested)], parquet.Options(payload="image", payload_as="bytes"))).payload
+        == b"picture"
+    )
+    files = [make_file("t/a.csv", b"p,label\nimg/1.png,1\n"), make_file("t/img/1.png", b"picture")]
+    assert next(csv.read(files, csv.Options(payload="p", payload_as="path"))).payload == b"picture"
+
+
+@pytest.mark.badinput
+def test_path_outside_the_source_is_a_fault(make_file):
+    """A table must not make the reader open files that sources.lock does not know."""
+    files = [make_file("t/a.csv", b"p,label\n../../etc/passwd,1\n")]
+
+    assert next(csv.read(files, csv.Options(payload="p", payload_as="path"))).fault.startswith("path")
+
+
+@pytest.mark.badinput
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"a,a,label\n1,2,3\n", "two columns named 'a'"),
+        (b",text,label\n0,x,1\n", "column 0 has no name"),
+        (b"text,label\n", "no row below its header"),
+        (b"text,label\nx,1,2\ny,1,2\n", "found 3, the header has 2"),
+        (b'text,label\n"open,1\n', "unexpected end of data"),
+    ],
+)
+def test_csv_that_is_wrong_as_a_whole_is_refused(make_file, content, told):
+    """Pandas reads each of these without an error."""
+    with pytest.raises(FormatError, match=told):
+        list(csv.read([make_file("a.csv", content)], csv.Options()))
+
+
+@pytest.mark.badinput
+def test_ragged_and_nul_rows_are_faulty_records(make_file):
+    """Short rows are not filled, long ones not cut."""
+    content = b"text,label\nx,1\nshort\nlong,1,2\nn\0ul,1\n,\nlast,1\n"
+    records = list(csv.read([make_file("a.csv", content)], csv.Options()))
+
+    assert [record.fault.partition(":")[0] for record in records] == ["", "columns", "columns", "NUL", "label", ""]
+    assert records[1].origin == "a.csv:line 3"
+
+
+def test_quoted_line_end_and_formula_stay_text(make_file):
+    """Cells are text: nothing is computed, and a comma inside quotes is no border."""
+    [record] = csv.read([make_file("a.csv", b'text,label\n"=cmd(),\ntwo",1\n')], csv.Options(payload="text"))
+
+    assert record.payload == "=cmd(),\ntwo"
+
+
+def test_large_numbers_are_not_rounded(make_file):
+    """An integer beside a blank becomes a float elsewhere and loses its last digits."""
+    first = next(csv.read([make_file("a.csv", b"n,label\n9007199254740993,1\n,1\n")], csv.Options()))
+
+    assert first.payload == {"n": "9007199254740993"}
+
+
+@pytest.mark.badinput
+@pytest.mark.parametrize(
+    "line", ["{", "[1]", '{"text": "x", "text": "y", "label": 1}', '{"text": NaN, "label": 1}', '{"label": 1}', "[" * 100_000]
+)
+def test_bad_json_line_is_a_faulty_record(make_file, line):
+    """One broken line does not lose the file, and is not lost itself."""
+    good, bad = jsonl.read([make_file("a.jsonl", as_jsonl(ROWS[:1]) + line.encode() + b"\n")], jsonl.Options())
+
+    assert (good.fault, bool(bad.fault)) == ("", True)
+
+
+@pytest.mark.badinput
+def test_parquet_faults_of_a_whole_file_are_refused(make_file):
+    """Truncation, another kind of file, no row, and a flipped byte behind a page checksum."""
+    whole = as_parquet([{"text": f"row-{n:05}", "label": n} for n in range(500)], write_page_checksum=True, compression="none")
+    flipped = whole.replace(b"row-00250", b"row-00251", 1)
+    for content, told in [(whole[:-20], "damaged"), (b"a,b\n", "not Parquet"), (b"", "empty"), (flipped, "damaged")]:
+        with pytest.raises(FormatError, match=told):
+            list(parquet.read([make_file("a.parquet", content)], parquet.Options()))
+    empty = as_parquet(pa.table({"text": pa.array([], pa.string()), "label": pa.array([], pa.string())}))
+    with pytest.raises(FormatError, match="no row"):
+        list(parquet.read([make_file("a.parquet", empty)], parquet.Options()))
+
+
+@pytest.mark.badinput
+def test_parquet_files_of_different_schemas_are_refused(make_file):
+    """Readers that unite schemas fill one file's column with nulls."""
+    files = [make_file("a.parquet", as_parquet(ROWS)), make_file("b.parquet", as_parquet([{"text": "x", "label": 1}]))]
+    with pytest.raises(FormatError, match="column 'label' is int64, not string"):
+        list(parquet.read(files, parquet.Options()))
+
+
+@pytest.mark.badinput
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [
+        (pa.ExtensionArray.from_storage(pa.opaque(pa.binary(), "object", "python"), pa.array([b"pickle"])), "extension type"),
+        (pa.array([0], pa.timestamp("s")), "without a zone"),
+        (pa.array([None]), "no plain values"),
+    ],
+)
+def test_parquet_column_that_is_no_plain_data_is_refused(make_file, column, told):
+    """Pickled objects may run a program; times without a zone mean another instant elsewhere."""
+    with pytest.raises(FormatError, match=told):
+        list(parquet.read([make_file("a.parquet", as_parquet(pa.table({"x": column, "label": ["1"]})))], parquet.Options()))
