@@ -87,9 +87,9 @@ def run(
         network=(params.network, params.network_options),
         loss=params.loss,
         prediction=params.prediction,
-        augment=None if params.augmentation.is_empty() else build_policy(
-            params.augmentation, (channels, height, width), where="train.augmentation"
-        ),
+        augment=None
+        if params.augmentation.is_empty()
+        else build_policy(params.augmentation, (channels, height, width), where="train.augmentation"),
         device=where,
         scratch=scratch,
     )

@@ -39,9 +39,7 @@ def predict_folder(
     return ids, np.concatenate(labels), np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
 
 
-def predict_splits(
-    program: nn.Module, folders: Mapping[str, Path], path: Path, task: Task, *, device: torch.device
-) -> None:
+def predict_splits(program: nn.Module, folders: Mapping[str, Path], path: Path, task: Task, *, device: torch.device) -> None:
     """Write predictions.parquet for named data sets, in the order given.
 
     Args:
