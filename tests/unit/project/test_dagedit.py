@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from headrace.errors import ConfigError
@@ -107,3 +109,18 @@ def test_a_stage_is_inserted_below_another(after):
 def test_a_stage_in_one_line_is_refused():
     with pytest.raises(ConfigError, match="one key a line"):
         dagedit.set_deps("stages:\n  a: {cmd: x}\n", "a", ["src/a.py"])
+
+
+PATHS = st.lists(st.from_regex(r"(data|src)/[a-z_]{1,30}(\$\{a\.b\})?(\.py)?", fullmatch=True), unique=True, max_size=12)
+
+
+@given(deps=PATHS, name=st.sampled_from(["first", "second"]))
+def test_what_is_written_is_read_back(deps, name):
+    """Whatever the list, YAML reads it as given, and nothing else changes."""
+    changed = dagedit.set_deps(DAG, name, deps)
+    wanted = YAML(typ="safe").load(DAG)
+    wanted["stages"][name].pop("deps")
+    if deps:
+        wanted["stages"][name]["deps"] = deps
+
+    assert YAML(typ="safe").load(changed) == wanted

@@ -18,7 +18,7 @@ def test_relative_imports_are_made_absolute(tmp_path):
 
 
 def test_a_module_imported_by_its_text_counts(tmp_path):
-    """importlib with a literal is an import that a plain search would miss."""
+    """A literal given to importlib is an import that a plain search would miss."""
     assert imports(tmp_path, "import importlib\nimportlib.import_module('a.b')\nimportlib.import_module(name)\n")[1:] == [
         ("a.b", 2)
     ]
