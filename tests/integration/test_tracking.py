@@ -230,6 +230,33 @@ def test_a_killed_training_loses_no_metric_it_has_logged(sqlite_store, tmp_path)
     assert run.info.status == "KILLED"
 
 
+def _train_one(uri: str, location: str, spool: str, number: int) -> None:
+    tracker = MlflowTracker(Store(uri, "project", location), FACTS, spool=Path(spool), say=print)
+    tracker.begin(f"{number:064x}", {})
+    for step in range(25):
+        tracker.log(step, {"train/loss": 0.1, "train/lr": 0.1})
+    tracker.end()
+
+
+@pytest.mark.fault
+def test_several_trainings_on_a_fresh_database_lose_no_metric(sqlite_store, tmp_path):
+    """One migrates, none is killed by it, and a locked database is asked again."""
+    spawn = multiprocessing.get_context("spawn")
+    common = (sqlite_store.uri, sqlite_store.artifact_location, str(tmp_path / "spool"))
+    workers = [spawn.Process(target=_train_one, args=(*common, number)) for number in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    replay(sqlite_store, tmp_path / "spool", say=print)
+    client = connect(sqlite_store.uri)
+    runs = client.search_runs([experiment_id(client, sqlite_store.experiment)])
+
+    assert [worker.exitcode for worker in workers] == [0] * 4
+    assert len(runs) == 4
+    assert all(len(client.get_metric_history(run.info.run_id, "train/lr")) == 25 for run in runs)
+
+
 def test_replay_needs_the_server(tmp_path):
     """A command that records says that it cannot, in seconds."""
     said: list[str] = []

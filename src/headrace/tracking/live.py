@@ -26,7 +26,7 @@ def store_of(settings: Settings) -> Store:
 
 
 def gather_facts(settings: Settings) -> RunFacts:
-    """What a run of this project carries: params of all stages, inputs of the training with DVC's digests, commit, environment."""
+    """What a run of this project carries: params of all stages, inputs with DVC's digests, commit, environment."""
     project = settings.project
     stanza = read_stanzas(project).get(TRAINING_STAGE)
     digests = locked_outs(project)

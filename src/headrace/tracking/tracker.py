@@ -18,6 +18,9 @@ from headrace.tracking.store import check, connect, experiment_id, service_error
 
 SEND_EVERY_S = 2.0
 RETRY_EVERY_S = 20.0
+END_ATTEMPTS, END_PAUSE_S = 3, 1.0
+"""A database that is locked for a moment is worth asking again at the end; a server that is gone is known at once."""
+
 END_LIMIT_S = 20.0
 """How long the end of a training waits for the last metrics; what is not sent then stays in the spool."""
 
@@ -188,26 +191,34 @@ class _Sender(threading.Thread):
         self._reader = SpoolReader(spool.path)
         self._ending = threading.Event()
         self._is_complete = self._was_said = False
+        self._reason = "MLflow did not answer in time."
 
     def run(self) -> None:
         run: _Run | None = None
-        pause = SEND_EVERY_S
-        while True:
+        attempts = END_ATTEMPTS
+        while attempts:
             is_last = self._ending.is_set()
+            pause = SEND_EVERY_S
             try:
                 run = run or _Run(self._store, self._spool.fingerprint)
                 while _send_some(run, self._reader):
                     pass
-                self._is_complete, pause = is_last, SEND_EVERY_S
+                if is_last:
+                    self._is_complete = True
+                    return
             except HeadraceError as error:
                 pause = RETRY_EVERY_S
-                self._say_once(str(error))
+                self._reason = str(error)
             except Exception as error:  # noqa: BLE001  # a listener must not end a training, whatever MLflow raises
                 pause = RETRY_EVERY_S
-                self._say_once(f"MLflow failed: {strip_secrets(str(error))[:300]}")
+                self._reason = f"MLflow failed: {strip_secrets(str(error))[:300]}"
             if is_last:
-                return
-            self._ending.wait(pause)
+                attempts -= 1
+                time.sleep(END_PAUSE_S if attempts else 0)
+            else:
+                if pause == RETRY_EVERY_S:
+                    self._say_once()
+                self._ending.wait(pause)
 
     def finish(self) -> None:
         """Send the rest and remove the spool; gives up after END_LIMIT_S."""
@@ -216,12 +227,12 @@ class _Sender(threading.Thread):
         if self._is_complete:
             self._spool.remove()
         else:
-            self._say_once("MLflow did not answer in time.")
+            self._say_once()
 
-    def _say_once(self, reason: str) -> None:
+    def _say_once(self) -> None:
         if not self._was_said:
             self._was_said = True
-            self._say(f"{reason} Training goes on; metrics are kept in {self._spool.path} and sent by the next run.")
+            self._say(f"{self._reason} Training goes on; metrics are kept in {self._spool.path} and sent by the next run.")
 
 
 def _now_ms() -> int:

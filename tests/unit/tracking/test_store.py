@@ -76,6 +76,12 @@ def test_a_login_page_is_not_mlflow(html_server):
         check(html_server)
 
 
+def test_a_silent_server_is_given_up(silent_server):
+    """It accepts the connection and never answers: only a time limit helps."""
+    with pytest.raises(EngineError, match="timed out"):
+        check(silent_server, timeout_s=0.3)
+
+
 @pytest.mark.parametrize(
     ("uri", "path"),
     [("sqlite:////a/b.db", "/a/b.db"), ("sqlite:///b.db?timeout=3", "b.db"), ("http://x", None), ("postgresql://x", None)],
