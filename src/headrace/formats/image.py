@@ -13,8 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from headrace.formats.opening import looks_like_html
-
 # Only formats that are images and nothing else: Pillow's EPS reader starts a PostScript interpreter.
 # JPEG brings MPO with it.
 READABLE = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
@@ -68,7 +66,7 @@ def decode(content: bytes, *, channels: int | None, max_pixels: int, first_frame
     try:
         image = Image.open(io.BytesIO(content), formats=READABLE)
     except UnidentifiedImageError:
-        kind = "a web page" if looks_like_html(content[:512]) else "not a readable image"
+        kind = "a web page" if b"<html" in content[:512].lower() else "no format that is read here"
         return Decoded(None, fault=f"not an image: {kind}")
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return Decoded(None, fault=f"too large: more than {max_pixels} pixels")

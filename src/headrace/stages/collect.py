@@ -69,8 +69,10 @@ class CollectReport(Report):
 def run(params: Params, *, sources: Path, out: Out, places: Places, progress: Progress | None = None) -> CollectReport:
     """Read, decode and measure every record of the sources."""
     progress = progress or SilentProgress()
-    task = _room("tasks", params.task, "collect.task", ("RecordOptions", "make_rows"))
-    reader = _room("formats", params.format, "collect.format", ("Options", "read"))
+    task = resolve("tasks", params.task, None, where="collect.task")
+    reader = resolve("formats", params.format, None, where="collect.format")
+    _check_parts(task, ("RecordOptions", "make_rows"), where=f"collect.task is '{params.task}'")
+    _check_parts(reader, ("Options", "read"), where=f"collect.format is '{params.format}'")
     record = parse_section(params.record, "collect.record", task.RecordOptions, where="params.yaml")
     options = parse_section(params.options, "collect.options", reader.Options, where="params.yaml")
     lock = read_lock(sources)
@@ -107,13 +109,12 @@ def run(params: Params, *, sources: Path, out: Out, places: Places, progress: Pr
     )
 
 
-def _room(room: str, name: str, where: str, needed: tuple[str, ...]) -> Any:
-    """A task or format; rooms hold other modules too, and own code may lack a part."""
-    found = resolve(room, name, None, where=where)
-    for part in needed:
+def _check_parts(found: Any, parts: tuple[str, ...], *, where: str) -> None:
+    """The rooms of tasks and formats hold other modules too, and own code may lack a part."""
+    for part in parts:
         if not hasattr(found, part):
-            raise ParamsError(f"{where} is '{name}', which has no '{part}'. See headrace/{room} for what one looks like.")
-    return found
+            needs = "a format needs Options and read, a task RecordOptions and make_rows"
+            raise ParamsError(f"{where}, which has no '{part}': {needs}.")
 
 
 def _summaries(sources: list[Source], lock: Lock) -> list[SourceSummary]:
