@@ -127,7 +127,8 @@ class SourceTree:
                     found.files |= {file.parent / data.module: data for data in source.data}
                 else:
                     found.uses_installed_headrace = True
-                found.lookups += source.lookups
+                if wanted.module != "headrace.plugins" and not wanted.module.startswith("headrace.plugins."):
+                    found.lookups += source.lookups  # plugins itself is how all others look up
                 waiting += source.imports
         return found
 

@@ -158,8 +158,14 @@ def _code(project: _Project) -> Iterator[Finding]:
             message = f"dep {dep} of stage '{stage.name}' is wider than need be: {why}."
             yield Finding("idle", "dvc.yaml", line, message, "Remove it.", fixable=True)
         for lookup in needs.unclear:
-            message = f"stage '{stage.name}' takes a module of {lookup.room} by a name that stands in no params file."
-            advice = f"Write the key in params.yaml, and add a dep `src/headrace/{lookup.room}/${{section.key}}.py`."
+            if lookup.room:
+                message = f"stage '{stage.name}' takes a module of {lookup.room} by a name that stands in no params file."
+                advice = f"Write the key in params.yaml, and add a dep `src/headrace/{lookup.room}/${{section.key}}.py`."
+            else:
+                message = f"stage '{stage.name}' imports by a name in a room that this call does not spell out."
+                advice = (
+                    "Write the room and the params key as texts in the call: resolve('tasks', name, ..., where='collect.task')."
+                )
             yield Finding("deps", project.at(lookup.file), lookup.line, message, advice)
         if not needs.files and not needs.packages:
             continue

@@ -150,7 +150,7 @@ def _stage_code(
         found: dict[str, Import] = {}
         for lookup in code.lookups:
             modules = _named(tree, stage, lookup, values, filled, constants)
-            if modules is None and lookup not in needs.unclear:
+            if (modules is None or not lookup.room) and lookup not in needs.unclear:
                 needs.unclear.append(lookup)
             for module, template in (modules or {}).items():
                 found.setdefault(module, Import(module, lookup.file, lookup.line))
@@ -189,6 +189,9 @@ def _named(
     The params key says it; else a templated dep of the room, what a module found by name says (`PROGRAM` of a task), or any name
     of the room in the stage's section. None when nothing does.
     """
+    if not lookup.room:  # anything that dvc.yaml spells with a template may be meant
+        templated = [path for dep, path in filled.items() if "${" in dep and path.startswith("src/") and path.endswith(".py")]
+        return {tree.module_name(tree.project / path): "" for path in templated if (tree.project / path).is_file()}
     room = f"src/headrace/{lookup.room}/"
 
     def modules(texts: Iterable[str]) -> dict[str, str]:

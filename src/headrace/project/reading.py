@@ -21,7 +21,7 @@ class Import:
 
 @dataclass(frozen=True)
 class Lookup:
-    """A call of `plugins.resolve`: a module that params.yaml names."""
+    """A call that imports by name: `plugins.resolve`, or `import_module` of a name that the source does not spell out."""
 
     room: str
     """Package below headrace; '' when the source does not spell it out."""
@@ -79,6 +79,9 @@ def read_source(tree: ast.Module, file: Path, package: str) -> Source:
         Lookup(_literal(call.args[:1]), _literal([k.value for k in call.keywords if k.arg == "where"]), file, call.lineno)
         for call in calls
         if resolves and _called(call) == "resolve"
+    ]
+    lookups += [
+        Lookup("", "", file, call.lineno) for call in calls if _called(call) == "import_module" and not _literal(call.args[:1])
     ]
     has_code = any(not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)) for node in tree.body)
     return Source(tuple(imports), tuple(lookups), tuple(_constants(tree)), tuple(data), has_code)

@@ -35,7 +35,9 @@ def reference(write: Write) -> Path:
             "src/headrace/__init__.py": "",
             "src/headrace/params.py": "import pydantic\nfrom headrace.errors import Bad\n",
             "src/headrace/errors.py": "class Bad(Exception): ...\n",
-            "src/headrace/plugins.py": "import importlib\nfrom headrace.errors import Bad\n\ndef resolve(*a, **k): ...\n",
+            "src/headrace/plugins.py": (
+                "import importlib\nfrom headrace.errors import Bad\n\ndef resolve(*a, **k):\n    importlib.import_module(a[0])\n"
+            ),
             "src/headrace/settings.py": "import boto3\n",
             "src/headrace/networks/dense.py": "import torch\n",
             "src/headrace/networks/deep.py": "import torch\nfrom headrace.networks import layers\n",

@@ -116,6 +116,23 @@ def test_a_lookup_that_nothing_explains_is_named(reference):
     assert "takes a module of losses by a name that stands in no params file" in findings(reference)[0]
 
 
+def test_a_room_that_is_not_spelled_out_is_named(reference):
+    """The lint reads the source: a room in a variable would hide every module that is found in it."""
+    loop = reference / "src/headrace/training/loop.py"
+    loop.write_text(loop.read_text().replace("'networks'", "room"))
+
+    assert findings(reference)[0].startswith(
+        "src/headrace/training/loop.py:4: deps: stage 'fit' imports by a name in a room that"
+    )
+
+
+def test_an_import_by_a_computed_name_is_named(reference):
+    """It goes around the one door that the lint can follow."""
+    append(reference / "src/headrace/stages/fit.py", "import importlib\nimportlib.import_module(name)\n")
+
+    assert "does not spell out" in findings(reference)[0]
+
+
 def test_a_folder_is_a_dep_only_when_all_of_it_matters(reference):
     """Adding a network must rerun nothing."""
     dag = reference / "dvc.yaml"

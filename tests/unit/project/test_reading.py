@@ -33,6 +33,10 @@ def test_only_resolve_of_plugins_is_a_lookup(tmp_path):
     assert read(tmp_path, "path.resolve('a')\n").lookups == ()
 
 
+def test_an_import_by_a_computed_name_is_a_lookup_of_nothing_known(tmp_path):
+    assert [found.room for found in read(tmp_path, "import importlib\nimportlib.import_module(name)\n").lookups] == [""]
+
+
 def test_constants_in_capitals_are_kept(tmp_path):
     assert read(tmp_path, "PROGRAM = 'a'\nLOSS: str = 'b'\nother = 'c'\nNUMBER = 1\n").constants == ("a", "b")
 
