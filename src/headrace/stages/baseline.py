@@ -44,6 +44,8 @@ class BaselineResult(Report):
 class BaselineReport(Report):
     """What the floor is, and on how many records it stands."""
 
+    headline: str
+    """The line for the terminal."""
     training_records: int
     """Records of the training split."""
     used_records: int
@@ -68,8 +70,10 @@ def run(params: Params, *, splits: Path, out: Out, progress: Progress | None = N
     outcomes = predict_split(fitted, splits / "test", task)
     write_baselines(out, outcomes)
     accuracy = {name: float(accuracy_score(outcome.labels, outcome.predicted)) for name, outcome in outcomes.items()}
-    progress.finish(note=", ".join(f"{name} {value:.3f}" for name, value in accuracy.items()))
+    best = max(accuracy, key=lambda name: accuracy[name])
+    progress.finish()
     return BaselineReport(
+        headline=f"best {best}, accuracy {accuracy[best]:.4f}",
         training_records=info.rows,
         used_records=len(y),
         sampled=len(y) < info.rows,

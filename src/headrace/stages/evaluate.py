@@ -48,6 +48,8 @@ class Params(Section):
 class EvaluateReport(Report):
     """Metrics for `dvc metrics`, the verdict, and the tables behind them."""
 
+    headline: str
+    """The line for the terminal."""
     evaluation: str
     fingerprint: str
     """Of the training that made the candidate, from model.json."""
@@ -78,12 +80,13 @@ def run(params: Params, *, model: Path, predictions: Path, baselines: Path, plot
     options = parse_section(params.options, "evaluate.options", evaluation.Options, where="params.yaml")
     judged = evaluation.judge(predictions, baselines, card, options)
     resampling: dict[str, Any] = {"resamples": params.resamples, "seed": params.seed, "confidence": params.confidence}
-    _, low, high = mean_interval(judged.scores, **resampling)
+    score, low, high = mean_interval(judged.scores, **resampling)
     comparison = compare(judged.scores, judged.baseline_scores, **resampling)
     best = comparison[0] if comparison else None
     verdict = reach_verdict(judged.metrics, params.thresholds, best, max_regression=params.max_regression)
     write_tables(plots, judged.tables)
     return EvaluateReport(
+        headline=f"{judged.score_name} {score:.4f} ({low:.4f} to {high:.4f}), {'allowed' if verdict.allowed else 'not allowed'}",
         evaluation=name,
         fingerprint=str(card.get("fingerprint", "")),
         test_records=judged.records,

@@ -1,0 +1,134 @@
+"""The part of the page that shows what went in: samples, classes, validation, splits, augmentation, and the training."""
+
+from typing import Any
+
+from markupsafe import Markup
+
+from headrace.evaluation.page.drawing import Series, line_chart
+from headrace.evaluation.page.evidence import Evidence, mapping, mapping_of_mappings, number, rows, strings
+from headrace.evaluation.page.outcome import percent
+from headrace.evaluation.page.pictures import png_uri, samples
+
+PER_CLASS = 6
+MAX_CLASSES = 20
+SPLITS = ("train", "validation", "test")
+
+
+def describe_material(evidence: Evidence) -> dict[str, Any]:
+    """Everything the template says about the data and the training; absent pieces are empty."""
+    shown = _samples(evidence)
+    return {
+        "samples": shown,
+        "longest_name": max((len(name) for name, _ in shown), default=0),
+        "balance": _balance(evidence),
+        "validation": _validation(evidence.report("validate")),
+        "split": _split(evidence.report("split")),
+        "augmentation": _augmentation(evidence),
+        "training": _training(evidence),
+    }
+
+
+def _samples(evidence: Evidence) -> list[tuple[str, list[Any]]]:
+    try:
+        return samples(evidence.project / "data" / "splits" / "train", per_class=PER_CLASS, max_classes=MAX_CLASSES)
+    except Exception:  # noqa: BLE001 - a user's task may fail in its own way; the page then says that there are no samples
+        return []
+
+
+def _balance(evidence: Evidence) -> dict[str, Any]:
+    by_split = mapping_of_mappings(evidence.report("split").get("classes"))
+    names = list(dict.fromkeys(name for counts in by_split.values() for name in counts))
+    if not names:
+        return {}
+    table = [(name, [int(number(by_split.get(split, {}).get(name)) or 0) for split in SPLITS]) for name in names]
+    totals = {name: sum(counts) for name, counts in table}
+    largest = max(totals.values()) or 1
+    most, least = max(totals, key=lambda name: totals[name]), min(totals, key=lambda name: totals[name])
+    ratio = totals[most] / max(totals[least], 1)
+    title = f"'{most}' has {totals[most]:,} records, '{least}' {totals[least]:,}"
+    title = f"Classes are of similar size: {title}" if ratio < 1.5 else f"Classes differ {ratio:.1f} times in size: {title}"
+    lines = [
+        {"name": name, "counts": counts, "total": totals[name], "widths": [round(100 * n / largest, 2) for n in counts]}
+        for name, counts in table
+    ]
+    return {"title": title, "rows": lines[:MAX_CLASSES], "hidden": max(0, len(lines) - MAX_CLASSES)}
+
+
+def _validation(report: dict[str, Any]) -> dict[str, Any]:
+    if not report:
+        return {}
+    expectations = rows(report.get("expectations"))
+    held = sum(bool(row.get("success")) for row in expectations)
+    quarantined, total = int(number(report.get("quarantined")) or 0), int(number(report.get("rows_in")) or 0)
+    sentence = f"{held} of {len(expectations)} expectations held on {total:,} records; "
+    sentence += (
+        "none was quarantined."
+        if not quarantined
+        else f"{quarantined:,} ({percent(report.get('bad_fraction'), 2)}) were quarantined."
+    )
+    reasons = {reason: int(number(count) or 0) for reason, count in mapping(report.get("quarantined_by_reason")).items()}
+    return {
+        "sentence": sentence,
+        "reasons": sorted(reasons.items(), key=lambda item: -item[1]),
+        "warnings": strings(report.get("warnings")),
+        "expectations": expectations,
+    }
+
+
+def _split(report: dict[str, Any]) -> dict[str, Any]:
+    counts = mapping(report.get("rows"))
+    if not counts:
+        return {}
+    dropped = mapping_of_mappings(report.get("dropped"))
+    causes = [(cause, int(number(drop.get("rows")) or 0)) for cause, drop in dropped.items()]
+    causes = [(cause, n) for cause, n in causes if n]
+    parts = ", ".join(f"{int(number(counts.get(name)) or 0):,} {name}" for name in SPLITS)
+    left_out = sum(n for _, n in causes)
+    sentence = f"{parts}. " + (f"{left_out:,} left out so that nothing leaks." if left_out else "No record had to be left out.")
+    return {"sentence": sentence, "causes": causes, "contradictory": int(number(report.get("contradictory_ids")) or 0)}
+
+
+def _augmentation(evidence: Evidence) -> dict[str, Any]:
+    report = evidence.report("augment")
+    if not report:
+        return {}
+    sheet = ""
+    for path in sorted((evidence.reports / "plots" / "augment").glob("*.png")):
+        sheet = png_uri(path.read_bytes())
+        break
+    extra, originals = int(number(report.get("samples_out")) or 0), int(number(report.get("samples_in")) or 0)
+    transforms = ", ".join(name.replace("_", " ") for name in mapping(report.get("policy")))
+    made = f"{extra:,} extra samples of {originals:,} originals" if extra else f"No extra copies of {originals:,} originals"
+    return {"sentence": f"{made}{f'; transforms: {transforms}' if transforms else ''}.", "sheet": sheet}
+
+
+def _training(evidence: Evidence) -> dict[str, Any]:
+    report, history = evidence.report("train"), evidence.table("train", "history")
+    if not report and not history:
+        return {}
+    columns = {
+        name: [(number(row.get("epoch")), number(row.get(name))) for row in history] for name in (history[0] if history else {})
+    }
+    lines = {name: [(x, y) for x, y in pairs if x is not None and y is not None] for name, pairs in columns.items()}
+    accuracy = lines.get("validation_accuracy") or []
+    best = max(accuracy, key=lambda point: point[1], default=None)
+    title = f"Validation accuracy peaks at {percent(best[1], 2)} in epoch {best[0]:.0f} of {len(history)}" if best else ""
+    losses = [Series(name.replace("_", " "), lines[name], style)
+              for name, style in (("train_loss", "s2"), ("validation_loss", "s1")) if lines.get(name)]  # fmt: skip
+    loss_title = (
+        f"Training loss falls to {losses[0].points[-1][1]:.4f}" if losses and losses[0].style == "s2" else "Loss by epoch"
+    )
+    score = [Series("", [(x, 100 * y) for x, y in accuracy], "s1")] if accuracy else []
+    words = []
+    for key, text in (("parameters", "weights"), ("samples", "training samples"), ("epochs", "epochs"), ("steps", "steps")):
+        value = number(report.get(key))
+        if value is not None:
+            words.append(f"{value:,.0f} {text}")
+    return {
+        "sentence": ", ".join(words) + "." if words else "",
+        "accuracy_title": title,
+        "accuracy": line_chart(score, x_label="Epoch", y_label="Accuracy, %", alt=title) if len(accuracy) > 1 else Markup(""),
+        "loss_title": loss_title,
+        "loss": line_chart(losses, x_label="Epoch", y_label="Loss", alt=loss_title) if len(history) > 1 else Markup(""),
+        "history": history,
+    }

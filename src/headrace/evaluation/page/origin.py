@@ -1,0 +1,126 @@
+"""The part of the page that says where it comes from: the DAG with end states and times, lineage, environment."""
+
+import platform
+from typing import Any
+
+from headrace.evaluation.page.context import PageContext
+from headrace.evaluation.page.drawing import lanes
+from headrace.evaluation.page.evidence import Evidence, mapping, number
+
+ROW_HEIGHT = 52
+STATES = {
+    "ran": ("●", "ran"),
+    "restored": ("◐", "restored from the run cache"),
+    "unchanged": ("○", "unchanged"),
+    "failed": ("✕", "failed"),
+    "skipped": ("\N{EN DASH}", "not reached"),
+}
+SHOWN_PACKAGES = (
+    "headrace",
+    "torch",
+    "scikit-learn",
+    "numpy",
+    "pyarrow",
+    "pillow",
+    "great-expectations",
+    "dvc",
+    "prefect",
+    "mlflow",
+)
+
+
+def describe_origin(evidence: Evidence, context: PageContext) -> dict[str, Any]:
+    """The DAG, what failed, lineage and environment."""
+    parents = {name: list(above) for name, above in context.parents.items()} or evidence.dag
+    order = list(parents)
+    place = {name: index for index, name in enumerate(order)}
+    stages = [_stage(evidence, name) for name in order]
+    above = [[place[parent] for parent in parents[name] if parent in place] for name in order]
+    drawing, width = lanes(above, [stage["state"] for stage in stages], row_height=ROW_HEIGHT)
+    failed = [
+        {"name": name, "message": _failure(evidence, name)}
+        for name in order
+        if evidence.timings.get(name, {}).get("state") == "failed"
+    ]
+    seconds = [stage["seconds"] for stage in stages if stage["seconds"] is not None]
+    return {
+        "stages": stages,
+        "lanes": drawing,
+        "lanes_width": width,
+        "row_height": ROW_HEIGHT,
+        "total": _time(sum(seconds)) if seconds else "",
+        "failed": failed,
+        "lineage": _lineage(evidence, context),
+        "lock": [(stage, path, digest) for stage, outs in evidence.lock.items() for path, digest in outs.items()],
+        "environment": _environment(evidence, context),
+    }
+
+
+def _stage(evidence: Evidence, name: str) -> dict[str, Any]:
+    known = evidence.timings.get(name, {})
+    state = str(known.get("state", ""))
+    shape, words = STATES.get(state, ("", ""))
+    state = state if state in STATES else ""
+    seconds = number(known.get("seconds"))
+    return {
+        "name": name,
+        "state": state,
+        "shape": shape,
+        "words": words,
+        "seconds": seconds,
+        "time": "" if seconds is None or state in ("unchanged", "skipped") else _time(seconds),
+        "headline": _headline(evidence, name),
+    }
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
+
+
+def _headline(evidence: Evidence, name: str) -> str:
+    report = evidence.report(name)
+    if report.get("headline"):
+        return str(report["headline"])
+    if name == "collect" and number(report.get("rows")) is not None:
+        return f"{report['rows']:,} records of {len(report.get('by_class') or {})} classes"
+    if name == "validate" and number(report.get("rows_in")) is not None:
+        return f"{report.get('quarantined', 0):,} of {report['rows_in']:,} quarantined"
+    if name == "split" and isinstance(report.get("rows"), dict):
+        return ", ".join(f"{n:,} {split}" for split, n in report["rows"].items())
+    if name == "augment" and number(report.get("samples_out")) is not None:
+        return f"{report['samples_out']:,} extra samples"
+    if name == "train" and number(report.get("epochs")) is not None:
+        return f"{report['epochs']} epochs, {report.get('parameters', 0):,} weights"
+    return ""
+
+
+def _failure(evidence: Evidence, stage: str) -> str:
+    told = evidence.json(evidence.project / ".headrace" / "failed" / stage / "error.json")
+    return str(told.get("message", ""))
+
+
+def _lineage(evidence: Evidence, context: PageContext) -> list[tuple[str, str]]:
+    evaluate, model = evidence.report("evaluate"), evidence.json(evidence.project / "models" / "candidate" / "model.json")
+    network = mapping(model.get("network"))
+    commit = context.git_commit
+    if commit and context.git_dirty is not None:
+        commit += " with uncommitted changes" if context.git_dirty else ", clean"
+    found = [
+        ("Git commit", commit),
+        ("Training fingerprint", str(model.get("fingerprint") or evaluate.get("fingerprint") or "")),
+        ("Network", f"{network.get('name', '')}, seed {model.get('seed')}" if network else ""),
+        (
+            "Test records",
+            f"{evaluate.get('test_records')}, digest {evaluate.get('test_digest')}" if evaluate.get("test_digest") else "",
+        ),
+        ("dvc.lock", context.lock_digest),
+        ("MLflow run", context.mlflow_run),
+        ("Registered as", context.model_version),
+    ]
+    return [(label, value) for label, value in found + list(context.facts.items()) if value]
+
+
+def _environment(evidence: Evidence, context: PageContext) -> list[tuple[str, str]]:
+    installed = evidence.json(evidence.project / "environment.json") | dict(context.environment)
+    machine = [("Python", platform.python_version()), ("System", f"{platform.system()} {platform.machine()}")]
+    return machine + [(name, str(installed[name])) for name in SHOWN_PACKAGES if isinstance(installed.get(name), str)]

@@ -1,0 +1,234 @@
+"""The part of the page that judges: verdict, comparison, curves, mistakes."""
+
+from typing import Any
+
+from markupsafe import Markup
+
+from headrace.evaluation.page.drawing import Bin, Interval, Series, interval_chart, line_chart, reliability_chart
+from headrace.evaluation.page.evidence import Evidence, mapping, number, rows, strings
+from headrace.evaluation.page.pictures import Shown, find_records
+
+MAX_CELLS = 20
+"""Above this number of classes the matrix is left to the confused pairs."""
+NO_NUMBER = "\N{EN DASH}"
+METRIC_WORDS = {
+    "accuracy": "accuracy",
+    "precision_macro": "precision, mean over classes",
+    "recall_macro": "recall, mean over classes",
+    "f1_macro": "F1, mean over classes",
+    "f1_weighted": "F1, weighted by class size",
+    "roc_auc_macro": "ROC AUC, one class against the rest",
+    "average_precision_macro": "average precision, mean over classes",
+    "log_loss": "log loss, nats",
+    "ece": "calibration error (ECE)",
+}
+PERCENT_METRICS = {"accuracy", "precision_macro", "recall_macro", "f1_macro", "f1_weighted", "ece"}
+
+
+def percent(share: Any, digits: int = 1) -> str:
+    """Such as '98.7 %'; a dash when there is no number."""
+    value = number(share)
+    return NO_NUMBER if value is None else f"{100 * value:.{digits}f}\N{NO-BREAK SPACE}%"
+
+
+def points(share: Any) -> str:
+    """A difference of shares in points, with its sign."""
+    value = number(share)
+    return NO_NUMBER if value is None else f"{100 * value:+.1f}".replace("-", "\N{MINUS SIGN}")
+
+
+def metric_text(name: str, value: Any) -> str:
+    """A metric as the page writes it."""
+    found = number(value)
+    if found is None:
+        return "undefined"
+    return percent(found, 2 if name == "ece" else 1) if name in PERCENT_METRICS else f"{found:.4f}"
+
+
+def describe_outcome(evidence: Evidence) -> dict[str, Any]:
+    """Everything the template says about how good the candidate is; `present` is False when nothing was evaluated."""
+    report = evidence.report("evaluate")
+    metrics = mapping(report.get("metrics"))
+    verdict = mapping(report.get("verdict"))
+    if not metrics or not verdict:
+        return {"present": False}
+    promotion = evidence.report("promotion")
+    figures = {key: str(title).replace(" %", "\N{NO-BREAK SPACE}%") for key, title in mapping(report.get("figures")).items()}
+    details = mapping(report.get("details"))
+    per_class = rows(details.get("per_class"))
+    return {
+        "present": True,
+        "allowed": bool(verdict.get("allowed")),
+        "better": bool(verdict.get("better")),
+        "reasons": strings(verdict.get("reasons")),
+        "checks": [_check(check) for check in rows(verdict.get("checks"))],
+        "score_name": report.get("score", "score"),
+        "score": percent(metrics.get(report.get("score", ""))),
+        "low": percent(report.get("score_low")),
+        "high": percent(report.get("score_high")),
+        "confidence": f"{100 * (number(report.get('confidence')) or 0.95):g}\N{NO-BREAK SPACE}%",
+        "records": report.get("test_records"),
+        "digest": str(report.get("test_digest", "")),
+        "fingerprint": str(report.get("fingerprint", "")),
+        "notes": strings(report.get("notes")),
+        "tiles": [
+            (METRIC_WORDS[key], metric_text(key, metrics[key])) for key in ("f1_macro", "roc_auc_macro", "ece") if key in metrics
+        ],
+        "metrics": [(METRIC_WORDS.get(key, key), metric_text(key, value)) for key, value in metrics.items()],
+        "figures": figures,
+        "comparison": _comparison(report, promotion),
+        "promotion": _promotion(promotion),
+        "per_class": per_class,
+        "per_class_chart": _per_class_chart(per_class, figures.get("per_class", "")),
+        "confusion": _confusion(evidence, report),
+        "pairs": rows(details.get("confused_pairs")),
+        "mistakes": _mistakes(evidence, report),
+        "num_mistakes": details.get("num_mistakes"),
+        "roc": _curves(evidence, per_class, ("roc", "fpr", "tpr", "roc_auc"), figures.get("roc", "")),
+        "pr": _curves(evidence, per_class, ("pr", "recall", "precision", "average_precision"), figures.get("pr", "")),
+        "calibration": _calibration(evidence, figures.get("calibration", "")),
+    }
+
+
+def _check(check: dict[str, Any]) -> dict[str, Any]:
+    name = str(check.get("name", ""))
+    side, _, metric = name.partition("_")
+    value, limit = number(check.get("value")), number(check.get("threshold"))
+    if side in ("min", "max"):
+        words = METRIC_WORDS.get(metric, metric)
+        asked = f"at {'least' if side == 'min' else 'most'} {metric_text(metric, limit)}"
+        shown = metric_text(metric, value)
+    else:
+        words, asked, shown = (
+            "worst plausible difference to the best baseline",
+            f"at least {points(limit)} points",
+            f"{points(value)} points",
+        )
+    return {"words": words, "asked": asked, "value": shown, "passed": bool(check.get("passed"))}
+
+
+def _comparison(report: dict[str, Any], promotion: dict[str, Any]) -> dict[str, Any]:
+    own = Interval(
+        "candidate",
+        100 * (number(mapping(report.get("metrics")).get(report.get("score", ""))) or 0),
+        100 * (number(report.get("score_low")) or 0),
+        100 * (number(report.get("score_high")) or 0),
+    )
+    table, marks = [], [own]
+    for row in rows(report.get("comparison")):
+        score, low, high = (number(row.get(key)) for key in ("score", "low", "high"))
+        if score is None or low is None or high is None:
+            continue
+        marks.append(Interval(str(row.get("model")).replace("_", " "), 100 * score, 100 * low, 100 * high, "s2"))
+        table.append(
+            {
+                "model": str(row.get("model")).replace("_", " "),
+                "score": percent(score),
+                "interval": f"{percent(low)} to {percent(high)}",
+                "difference": points(row.get("difference")),
+                "difference_interval": f"{points(row.get('difference_low'))} to {points(row.get('difference_high'))}",
+            }
+        )
+    if promotion.get("champion_version") is not None and number(promotion.get("difference")) is not None:
+        table.append(
+            {
+                "model": f"champion, version {promotion['champion_version']}",
+                "score": percent((number(promotion.get("champion_correct")) or 0) / (number(promotion.get("records")) or 1)),
+                "interval": f"on {promotion.get('records')} records",
+                "difference": points(promotion.get("difference")),
+                "difference_interval": f"{points(promotion.get('low'))} to {points(promotion.get('high'))}",
+            }
+        )
+    title = str(mapping(report.get("figures")).get("comparison", "Candidate and baselines on the same test records"))
+    title = title.replace("_", " ")
+    label = f"{str(report.get('score', 'score')).capitalize()}, %, with its interval"
+    return {"title": title, "rows": table, "chart": interval_chart(marks, x_label=label, alt=title, far_below=30)}
+
+
+def _promotion(promotion: dict[str, Any]) -> dict[str, Any]:
+    decision = str(promotion.get("decision", ""))
+    if not decision:
+        return {}
+    sentences = {
+        "promoted": f"Promoted: version {promotion.get('challenger_version')} is the champion.",
+        "kept": f"The champion, version {promotion.get('champion_version')}, was kept.",
+        "awaiting approval": f"Version {promotion.get('challenger_version')} awaits approval.",
+        "refused": "Promotion was refused.",
+    }
+    return {
+        "sentence": sentences.get(decision, f"Promotion: {decision}."),
+        "reasons": strings(promotion.get("reasons")),
+    }
+
+
+def _per_class_chart(per_class: list[dict[str, Any]], title: str) -> Markup:
+    marks = []
+    for row in per_class:
+        recall, low, high = (number(row.get(key)) for key in ("recall", "recall_low", "recall_high"))
+        if recall is not None and low is not None and high is not None:
+            precision = number(row.get("precision"))
+            label = f"{row.get('class')} ({row.get('support')})"
+            marks.append(
+                Interval(label, 100 * recall, 100 * low, 100 * high, mark=None if precision is None else 100 * precision)
+            )
+    marks.sort(key=lambda row: row.value)
+    return interval_chart(marks[:30], x_label="Recall (●, with interval) and precision (◇), %", alt=title)
+
+
+def _confusion(evidence: Evidence, report: dict[str, Any]) -> dict[str, Any]:
+    classes = strings(mapping(report.get("details")).get("classes"))
+    cells = evidence.table("evaluate", "confusion_counts")
+    if not cells or not classes or len(classes) > MAX_CELLS:
+        return {}
+    counts = {(cell.get("actual"), cell.get("predicted")): int(number(cell.get("count")) or 0) for cell in cells}
+    matrix = []
+    for actual in classes:
+        total = sum(counts.get((actual, other), 0) for other in classes)
+        line = [(counts.get((actual, other), 0), other == actual) for other in classes]
+        matrix.append((actual, [{"count": n, "right": right, "shade": round(n / total, 3) if total else 0} for n, right in line]))
+    return {"classes": classes, "rows": matrix}
+
+
+def _mistakes(evidence: Evidence, report: dict[str, Any]) -> list[dict[str, Any]]:
+    worst = rows(mapping(report.get("details")).get("worst_mistakes"))
+    try:
+        shown = find_records(evidence.project / "data" / "splits" / "test", [str(row.get("id")) for row in worst])
+    except Exception:  # noqa: BLE001 - a user's task may fail in its own way; the page then shows ids without pictures
+        shown = {}
+    return [
+        row | {"shown": shown.get(str(row.get("id")), Shown(str(row.get("id")), -1)), "sure": percent(row.get("confidence"), 0)}
+        for row in worst
+    ]
+
+
+def _curves(evidence: Evidence, per_class: list[dict[str, Any]], keys: tuple[str, str, str, str], title: str) -> Markup:
+    table, x, y, area = keys
+    curves: dict[str, list[tuple[float, float]]] = {}
+    for row in evidence.table("evaluate", table):
+        px, py = number(row.get(x)), number(row.get(y))
+        if px is not None and py is not None:
+            curves.setdefault(str(row.get("class")), []).append((px, py))
+    ranked = sorted(
+        (r for r in per_class if str(r.get("class")) in curves and number(r.get(area)) is not None), key=lambda r: r[area]
+    )
+    faint = [Series("", curves[str(row["class"])], "faint") for row in ranked[3:]]
+    named = [Series(f"{row['class']} ({row[area]:.4f})", curves[str(row["class"])], style)
+             for row, style in zip(ranked, ("s1", "s2", "s3"), strict=False)]  # fmt: skip
+    if faint and named:
+        named.append(Series(f"the {len(faint)} other classes", [], "faint"))
+    words = ("False positive rate", "True positive rate") if table == "roc" else ("Recall", "Precision")
+    return line_chart([*faint, *reversed(named[:3]), *named[3:]], x_label=words[0], y_label=words[1], alt=title,
+                      x=(0, 1), y=(0, 1.02), steps=table == "pr", diagonal=table == "roc")  # fmt: skip
+
+
+def _calibration(evidence: Evidence, title: str) -> Markup:
+    bins = []
+    table = evidence.table("evaluate", "calibration")
+    total = sum(number(row.get("count")) or 0 for row in table) or 1
+    for row in table:
+        confidence, accuracy, low, high = (
+            number(row.get(k)) for k in ("confidence", "accuracy", "accuracy_low", "accuracy_high")
+        )
+        if confidence is not None and accuracy is not None and low is not None and high is not None:
+            bins.append(Bin(confidence, accuracy, low, high, share=(number(row.get("count")) or 0) / total))
+    return reliability_chart(bins, alt=title)

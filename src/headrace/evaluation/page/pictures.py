@@ -1,0 +1,95 @@
+"""Records of the data set as small pictures (data URIs) or short texts, for galleries."""
+
+import base64
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from headrace.dataset.schema import read_info
+from headrace.dataset.shards import iter_tables
+from headrace.plugins import resolve
+
+TEXT_CHARACTERS = 160
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One record to look at: a picture or a text."""
+
+    id: str
+    label: int
+    picture: str = ""
+    """data: URI."""
+    text: str = ""
+    origin: str = ""
+
+
+def png_uri(content: bytes) -> str:
+    """A PNG as a data URI."""
+    return "data:image/png;base64," + base64.b64encode(content).decode("ascii")
+
+
+def find_records(folder: Path, ids: Iterable[str]) -> dict[str, Shown]:
+    """The named records of a data set; those it does not hold are absent."""
+    wanted, info = set(ids), read_info(folder)
+    found: dict[str, Shown] = {}
+    for table in iter_tables(folder):
+        if not wanted:
+            break
+        mask = [key in wanted for key in table.column("id").to_pylist()]
+        if any(mask):
+            shown = _show(table.filter(pa.array(mask)), info.task, info.record)
+            found |= {item.id: item for item in shown}
+            wanted -= found.keys()
+    return found
+
+
+def samples(folder: Path, *, per_class: int, max_classes: int) -> list[tuple[str, list[Shown]]]:
+    """The first records of each class, classes in the order of their labels."""
+    info = read_info(folder)
+    open_places = dict.fromkeys(range(min(len(info.classes), max_classes)), per_class)
+    found: dict[int, list[Shown]] = {label: [] for label in open_places}
+    for table in iter_tables(folder):
+        mask = []
+        for label in table.column("label").to_pylist():
+            mask.append(open_places.get(label, 0) > 0)
+            if mask[-1]:
+                open_places[label] -= 1
+        if any(mask):
+            for item in _show(table.filter(pa.array(mask)), info.task, info.record):
+                found[item.label].append(item)
+        if not any(open_places.values()):
+            break
+    return [(info.classes[label], items) for label, items in found.items() if items]
+
+
+def _show(table: pa.Table, task_name: str, record: Mapping[str, Any]) -> list[Shown]:
+    task = resolve("tasks", task_name, None, where="task of dataset.json")
+    ids, labels = table.column("id").to_pylist(), table.column("label").to_pylist()
+    origins = table.column("origin").to_pylist() if "origin" in table.column_names else [""] * len(ids)
+    if "image" in str(record.get("payload", "")) and hasattr(task, "thumbnail"):
+        pictures = _thumbnails(task, task.inputs(table, record))
+        return [Shown(key, label, picture=p, origin=o) for key, label, p, o in zip(ids, labels, pictures, origins, strict=True)]
+    texts = (
+        [_text(value) for value in table.column(str(record["payload"])).to_pylist()] if "payload" in record else [""] * len(ids)
+    )
+    return [Shown(key, label, text=t, origin=o) for key, label, t, o in zip(ids, labels, texts, origins, strict=True)]
+
+
+def _thumbnails(task: Any, items: Sequence[Any]) -> list[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        found = []
+        for place, item in enumerate(items):
+            path = Path(folder) / f"{place}.png"
+            task.thumbnail(item, path)
+            found.append(png_uri(path.read_bytes()))
+    return found
+
+
+def _text(value: Any) -> str:
+    words = " ".join(str(value).split())
+    return words if len(words) <= TEXT_CHARACTERS else words[: TEXT_CHARACTERS - 1] + "…"
