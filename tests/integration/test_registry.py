@@ -197,6 +197,9 @@ def test_the_life_of_a_champion(store, model, put, make_package, make_splits, wr
     assert (back.version, back.previous_version, back.reasons) == (1, 2, ["wrong labels"])
     assert int(version_of(client, model, CHAMPION).version) == 1
     assert ledger.verify_chain(path) == 3
+    for wrong, message in ((1, "champion of .* already"), (9, "has no version 9. It has 1, 2, 3")):
+        with pytest.raises(RegistryError, match=message):
+            rollback(store, model=model, path=path, cache=tmp_path / "cache" / "packages", actor="ada", to=wrong)
     with pytest.raises(RegistryError, match="only champion"):
         rollback(store, model=model, path=path, cache=tmp_path / "cache" / "packages", actor="ada")
 
@@ -291,6 +294,12 @@ def test_no_challenger_has_a_clear_message(sqlite_store, make_package, make_spli
 
     with pytest.raises(RegistryError, match=r"has no challenger\. `headrace register`"):
         promote(sqlite_store, PromoteParams(), model="digits", workspace=place, actor="ada")
+
+
+def test_rolling_back_what_was_never_promoted_has_a_clear_message(sqlite_store, tmp_path):
+    """Also when there is no such model at all."""
+    with pytest.raises(RegistryError, match="Model digits has no champion"):
+        rollback(sqlite_store, model="digits", path=tmp_path / "ledger.jsonl", cache=tmp_path, actor="ada")
 
 
 @pytest.mark.fault

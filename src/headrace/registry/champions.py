@@ -52,7 +52,9 @@ def rollback(
                 f"Version {current.version} is the only champion {model} has had, says {path}. Name a version: "
                 f"`headrace rollback {model} --to N`."
             )
-        version = client.get_model_version(model, str(target))
+        if target == int(current.version):
+            raise RegistryError(f"Version {target} is the champion of {model} already. Name another: `headrace history`.")
+        version = _existing(client, model, target)
         fetch(client, version, cache)
         return crown(client, path, version, current, "rollback", actor, reasons=[reason] if reason else [], evidence={})
 
@@ -105,6 +107,14 @@ def finish_interrupted(client: "MlflowClient", path: Path, model: str) -> None:
     # Another checkout may have moved the alias since: then the interrupted change is history, not a debt.
     if (int(current.version) if current is not None else None) in (last.previous_version, last.version):
         _set_champion(client, last)
+
+
+def _existing(client: "MlflowClient", model: str, number: int) -> "ModelVersion":
+    versions = {int(each.version): each for each in client.search_model_versions(f"name = '{model}'")}
+    if number not in versions:
+        known = ", ".join(str(each) for each in sorted(versions))
+        raise RegistryError(f"Model {model} has no version {number}. It has {known}.")
+    return versions[number]
 
 
 def lock_path(path: Path) -> Path:

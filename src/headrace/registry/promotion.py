@@ -211,14 +211,7 @@ def _schema_differences(new: Package, old: Package) -> list[str]:
 
 
 def _challenger(client: "MlflowClient", model: str) -> "ModelVersion":
-    from mlflow.exceptions import MlflowException
-
-    try:
-        found = version_of(client, model, CHALLENGER)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        found = None
+    found = version_of(client, model, CHALLENGER)
     if found is None:
         raise RegistryError(f"Model {model} has no challenger. `headrace register` makes one of the package in the workspace.")
     return found

@@ -8,6 +8,7 @@ import numpy as np
 
 from headrace.dataset.schema import read_info
 from headrace.dataset.shards import iter_tables
+from headrace.errors import RegistryError
 from headrace.evaluation.predictions import Decisions
 from headrace.plugins import resolve
 from headrace.registry.packages import Package
@@ -24,6 +25,7 @@ def predict_package(package: Package, split: Path, *, cache: Path) -> Decisions:
 
     Raises:
         DataError: the split is missing or damaged.
+        RegistryError: the program does not load in this environment.
     """
     info = read_info(split)
     ids: list[str] = []
@@ -44,7 +46,13 @@ def predict_package(package: Package, split: Path, *, cache: Path) -> Decisions:
 def _predict(package: Package, split: Path, task_name: str, record: Mapping[str, Any]) -> np.ndarray:
     from headrace.registry.pyfunc import PackagedModel
 
-    model = PackagedModel(package.folder)
+    try:
+        model = PackagedModel(package.folder)
+    except (RuntimeError, ValueError, KeyError, OSError) as error:
+        raise RegistryError(
+            f"The champion's package is intact, but torch cannot load it here: {' '.join(str(error).split())[:300]}. "
+            f"Compare in an environment of its requirements.txt ({package.folder / 'requirements.txt'})."
+        ) from error
     task = resolve("tasks", task_name, None, where="task of the test split")
     parts: list[np.ndarray] = []
     for table in iter_tables(split):

@@ -127,7 +127,7 @@ def find_version(client: "MlflowClient", model: str, digest: str) -> "ModelVersi
 
 
 def version_of(client: "MlflowClient", model: str, alias: str) -> "ModelVersion | None":
-    """The version that an alias names, None when there is none."""
+    """The version that an alias names, None when there is none, or no such model."""
     number = _alias(client, model, alias)
     return client.get_model_version(model, str(number)) if number is not None else None
 
@@ -214,5 +214,12 @@ def _upload(client: "MlflowClient", store: Store, name: str, package: Package, t
 
 
 def _alias(client: "MlflowClient", model: str, alias: str) -> int | None:
-    number = client.get_registered_model(model).aliases.get(alias)
+    from mlflow.exceptions import MlflowException
+
+    try:
+        number = client.get_registered_model(model).aliases.get(alias)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
     return int(number) if number is not None else None

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from headrace.tracking.secrets import MASK, is_secret_key, strip_secrets
@@ -50,8 +50,10 @@ class RunFacts:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "RunFacts":
-        """From the spool."""
-        return cls(**{**values, "inputs": tuple(InputFact(**each) for each in values["inputs"])})
+        """From the spool, which another version of this class may have written: what it does not know is passed over."""
+        known = {each.name: values[each.name] for each in fields(cls) if each.name in values}
+        inputs = tuple(InputFact(each["name"], each["digest"], each["source"]) for each in known.get("inputs", ()))
+        return cls(**{"params": {}, **known, "inputs": inputs})
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -131,7 +131,11 @@ def service_errors(uri: str) -> Iterator[None]:
         raise ConfigError(
             f"MLFLOW_TRACKING_URI is '{strip_secrets(uri)}', which MLflow does not know. Known: sqlite:///, postgresql://, http(s)://."
         ) from None
-    except (requests.RequestException, sqlalchemy.exc.SQLAlchemyError, MlflowException, OSError) as error:
+    except Exception as error:
+        known = (requests.RequestException, sqlalchemy.exc.SQLAlchemyError, MlflowException, OSError)
+        # Object stores raise what their client library defines; importing it to name the class would cost 0.3 s.
+        if not isinstance(error, known) and type(error).__module__.partition(".")[0] not in {"botocore", "boto3", "urllib3"}:
+            raise
         raise EngineError(_absent(uri, strip_secrets(" ".join(str(error).split())[:300]))) from error
 
 

@@ -55,3 +55,4 @@ def test_facts_survive_the_spool():
     whole = facts(inputs=(InputFact("a", "b", "c"),), is_dirty=True)
 
     assert RunFacts.from_json(whole.to_json()) == whole
+    assert RunFacts.from_json({"unheard": 1, "commit": "c"}) == RunFacts(params={}, commit="c")
