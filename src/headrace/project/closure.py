@@ -72,6 +72,10 @@ class SourceTree:
                     return candidate
         return None
 
+    def can_import(self, module: str) -> bool:
+        """Whether a module is first-party or belongs to an installed package."""
+        return self.find(module) is not None or module.partition(".")[0] in _providers()
+
     def module_name(self, file: Path) -> str:
         """The dotted name of a first-party file."""
         # The environment may lie inside of the project: the innermost root names the module.

@@ -141,7 +141,9 @@ def _stage_code(
     if start is None:
         return None, {}
     section = values.get(stage.name)
-    own = [Import(text.partition(":")[0], tree.project / "params.yaml", 1) for text in _strings(section) if _OWN_CODE.match(text)]
+    own = [
+        Import(text.partition(":")[0], tree.project / "params.yaml", 1) for text in _strings(section) if _is_own_code(tree, text)
+    ]
     entries = {entry.module: entry for entry in [start, *own]}
     templates: dict[Path, str] = {}
     constants: set[str] = set()
@@ -210,7 +212,11 @@ def _named(
 
 
 def _is_name(tree: SourceTree, room: str, text: str) -> bool:
-    return bool(_OWN_CODE.match(text)) or (text.isidentifier() and tree.find(f"headrace.{room}.{text}") is not None)
+    return _is_own_code(tree, text) or (text.isidentifier() and tree.find(f"headrace.{room}.{text}") is not None)
+
+
+def _is_own_code(tree: SourceTree, text: str) -> bool:
+    return bool(_OWN_CODE.match(text)) and tree.can_import(text.partition(":")[0])  # `bundled:digits` is no code
 
 
 def _module(room: str, name: str) -> str:

@@ -171,6 +171,12 @@ def test_a_templated_dep_is_added_for_a_lookup(reference):
     assert "src/headrace/networks/${fit.network}.py" in mend(reference)["deps"]
 
 
+def test_a_colon_alone_makes_no_code(reference):
+    (reference / "params.yaml").write_text("fit:\n  network: dense\n  note: bundled:digits\n")
+
+    assert findings(reference) == []
+
+
 def test_own_code_named_in_params_is_a_dep(reference):
     """`module:function` from the user's src/ is code of the stage."""
     (reference / "src/own").mkdir()
