@@ -45,12 +45,18 @@ class Saved:
         write_baselines(self.baselines, {k: Decisions(names, y, np.asarray(v, dtype=np.int64)) for k, v in predicted.items()})
 
 
+@pytest.fixture(scope="session")
+def saved_in() -> type[Saved]:
+    """For fixtures that outlive a test and bring their own folder."""
+    return Saved
+
+
 @pytest.fixture
 def saved(tmp_path: Path) -> Saved:
     return Saved(tmp_path)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def probabilities() -> Callable[..., np.ndarray]:
     return make_probabilities
 

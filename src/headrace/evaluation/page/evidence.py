@@ -98,6 +98,11 @@ def number(value: Any) -> float | None:
     return found if math.isfinite(found) else None
 
 
+def count(value: Any) -> int:
+    """A whole number; 0 for anything else."""
+    return int(number(value) or 0)
+
+
 def rows(value: Any) -> list[dict[str, Any]]:
     """`value` where it is a list of mappings, without the members that are none."""
     return [mapping(row) for row in value if isinstance(row, Mapping)] if isinstance(value, list) else []

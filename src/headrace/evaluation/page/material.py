@@ -5,7 +5,7 @@ from typing import Any
 from markupsafe import Markup
 
 from headrace.evaluation.page.drawing import Series, line_chart
-from headrace.evaluation.page.evidence import Evidence, mapping, mapping_of_mappings, number, rows, strings
+from headrace.evaluation.page.evidence import Evidence, count, mapping, mapping_of_mappings, number, rows, strings
 from headrace.evaluation.page.outcome import percent
 from headrace.evaluation.page.pictures import png_uri, samples
 
@@ -40,7 +40,7 @@ def _balance(evidence: Evidence) -> dict[str, Any]:
     names = list(dict.fromkeys(name for counts in by_split.values() for name in counts))
     if not names:
         return {}
-    table = [(name, [int(number(by_split.get(split, {}).get(name)) or 0) for split in SPLITS]) for name in names]
+    table = [(name, [count(by_split.get(split, {}).get(name)) for split in SPLITS]) for name in names]
     totals = {name: sum(counts) for name, counts in table}
     largest = max(totals.values()) or 1
     most, least = max(totals, key=lambda name: totals[name]), min(totals, key=lambda name: totals[name])
@@ -59,14 +59,14 @@ def _validation(report: dict[str, Any]) -> dict[str, Any]:
         return {}
     expectations = rows(report.get("expectations"))
     held = sum(bool(row.get("success")) for row in expectations)
-    quarantined, total = int(number(report.get("quarantined")) or 0), int(number(report.get("rows_in")) or 0)
+    quarantined, total = count(report.get("quarantined")), count(report.get("rows_in"))
     sentence = f"{held} of {len(expectations)} expectations held on {total:,} records; "
     sentence += (
         "none was quarantined."
         if not quarantined
         else f"{quarantined:,} ({percent(report.get('bad_fraction'), 2)}) were quarantined."
     )
-    reasons = {reason: int(number(count) or 0) for reason, count in mapping(report.get("quarantined_by_reason")).items()}
+    reasons = {reason: count(n) for reason, n in mapping(report.get("quarantined_by_reason")).items()}
     return {
         "sentence": sentence,
         "reasons": sorted(reasons.items(), key=lambda item: -item[1]),
@@ -80,12 +80,12 @@ def _split(report: dict[str, Any]) -> dict[str, Any]:
     if not counts:
         return {}
     dropped = mapping_of_mappings(report.get("dropped"))
-    causes = [(cause, int(number(drop.get("rows")) or 0)) for cause, drop in dropped.items()]
+    causes = [(cause, count(drop.get("rows"))) for cause, drop in dropped.items()]
     causes = [(cause, n) for cause, n in causes if n]
-    parts = ", ".join(f"{int(number(counts.get(name)) or 0):,} {name}" for name in SPLITS)
+    parts = ", ".join(f"{count(counts.get(name)):,} {name}" for name in SPLITS)
     left_out = sum(n for _, n in causes)
     sentence = f"{parts}. " + (f"{left_out:,} left out so that nothing leaks." if left_out else "No record had to be left out.")
-    return {"sentence": sentence, "causes": causes, "contradictory": int(number(report.get("contradictory_ids")) or 0)}
+    return {"sentence": sentence, "causes": causes, "contradictory": count(report.get("contradictory_ids"))}
 
 
 def _augmentation(evidence: Evidence) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def _augmentation(evidence: Evidence) -> dict[str, Any]:
     for path in sorted((evidence.reports / "plots" / "augment").glob("*.png")):
         sheet = png_uri(path.read_bytes())
         break
-    extra, originals = int(number(report.get("samples_out")) or 0), int(number(report.get("samples_in")) or 0)
+    extra, originals = count(report.get("samples_out")), count(report.get("samples_in"))
     transforms = ", ".join(name.replace("_", " ") for name in mapping(report.get("policy")))
     made = f"{extra:,} extra samples of {originals:,} originals" if extra else f"No extra copies of {originals:,} originals"
     return {"sentence": f"{made}{f'; transforms: {transforms}' if transforms else ''}.", "sheet": sheet}

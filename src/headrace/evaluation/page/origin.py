@@ -5,7 +5,7 @@ from typing import Any
 
 from headrace.evaluation.page.context import PageContext
 from headrace.evaluation.page.drawing import lanes
-from headrace.evaluation.page.evidence import Evidence, mapping, number
+from headrace.evaluation.page.evidence import Evidence, count, mapping, number
 
 ROW_HEIGHT = 52
 STATES = {
@@ -81,16 +81,16 @@ def _headline(evidence: Evidence, name: str) -> str:
     report = evidence.report(name)
     if report.get("headline"):
         return str(report["headline"])
-    if name == "collect" and number(report.get("rows")) is not None:
-        return f"{report['rows']:,} records of {len(report.get('by_class') or {})} classes"
-    if name == "validate" and number(report.get("rows_in")) is not None:
-        return f"{report.get('quarantined', 0):,} of {report['rows_in']:,} quarantined"
-    if name == "split" and isinstance(report.get("rows"), dict):
-        return ", ".join(f"{n:,} {split}" for split, n in report["rows"].items())
-    if name == "augment" and number(report.get("samples_out")) is not None:
-        return f"{report['samples_out']:,} extra samples"
-    if name == "train" and number(report.get("epochs")) is not None:
-        return f"{report['epochs']} epochs, {report.get('parameters', 0):,} weights"
+    if name == "collect" and report.get("rows"):
+        return f"{count(report['rows']):,} records of {len(mapping(report.get('by_class')))} classes"
+    if name == "validate" and report.get("rows_in"):
+        return f"{count(report.get('quarantined')):,} of {count(report['rows_in']):,} quarantined"
+    if name == "split":
+        return ", ".join(f"{count(n):,} {split}" for split, n in mapping(report.get("rows")).items())
+    if name == "augment" and "samples_out" in report:
+        return f"{count(report['samples_out']):,} extra samples"
+    if name == "train" and report.get("epochs"):
+        return f"{count(report['epochs'])} epochs, {count(report.get('parameters')):,} weights"
     return ""
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from markupsafe import Markup
 
 from headrace.evaluation.page.drawing import Bin, Interval, Series, interval_chart, line_chart, reliability_chart
-from headrace.evaluation.page.evidence import Evidence, mapping, number, rows, strings
+from headrace.evaluation.page.evidence import Evidence, count, mapping, number, rows, strings
 from headrace.evaluation.page.pictures import Shown, find_records
 
 MAX_CELLS = 20
@@ -55,6 +55,7 @@ def describe_outcome(evidence: Evidence) -> dict[str, Any]:
     promotion = evidence.report("promotion")
     figures = {key: str(title).replace(" %", "\N{NO-BREAK SPACE}%") for key, title in mapping(report.get("figures")).items()}
     details = mapping(report.get("details"))
+    score = str(report.get("score", ""))
     per_class = rows(details.get("per_class"))
     return {
         "present": True,
@@ -62,12 +63,12 @@ def describe_outcome(evidence: Evidence) -> dict[str, Any]:
         "better": bool(verdict.get("better")),
         "reasons": strings(verdict.get("reasons")),
         "checks": [_check(check) for check in rows(verdict.get("checks"))],
-        "score_name": report.get("score", "score"),
-        "score": percent(metrics.get(report.get("score", ""))),
+        "score_name": score or "score",
+        "score": percent(metrics.get(score)),
         "low": percent(report.get("score_low")),
         "high": percent(report.get("score_high")),
         "confidence": f"{100 * (number(report.get('confidence')) or 0.95):g}\N{NO-BREAK SPACE}%",
-        "records": report.get("test_records"),
+        "records": count(report.get("test_records")),
         "digest": str(report.get("test_digest", "")),
         "fingerprint": str(report.get("fingerprint", "")),
         "notes": strings(report.get("notes")),
@@ -110,7 +111,7 @@ def _check(check: dict[str, Any]) -> dict[str, Any]:
 def _comparison(report: dict[str, Any], promotion: dict[str, Any]) -> dict[str, Any]:
     own = Interval(
         "candidate",
-        100 * (number(mapping(report.get("metrics")).get(report.get("score", ""))) or 0),
+        100 * (number(mapping(report.get("metrics")).get(str(report.get("score", "")))) or 0),
         100 * (number(report.get("score_low")) or 0),
         100 * (number(report.get("score_high")) or 0),
     )
@@ -180,7 +181,7 @@ def _confusion(evidence: Evidence, report: dict[str, Any]) -> dict[str, Any]:
     cells = evidence.table("evaluate", "confusion_counts")
     if not cells or not classes or len(classes) > MAX_CELLS:
         return {}
-    counts = {(cell.get("actual"), cell.get("predicted")): int(number(cell.get("count")) or 0) for cell in cells}
+    counts = {(cell.get("actual"), cell.get("predicted")): count(cell.get("count")) for cell in cells}
     matrix = []
     for actual in classes:
         total = sum(counts.get((actual, other), 0) for other in classes)
