@@ -74,12 +74,18 @@ class Needs:
 
 def read_stages(dag: Mapping[str, Any]) -> list[StageText]:
     """Every stage of a dvc.yaml that was read; of foreach and matrix stages the common body."""
+    stages = dag.get("stages") or {}
+    if not isinstance(stages, Mapping):
+        raise ConfigError(f"dvc.yaml: 'stages' must be a mapping of names, found a {type(stages).__name__}.")
     found = []
-    for name, body in (dag.get("stages") or {}).items():
+    for name, body in stages.items():
         inner = body.get("do", body) if isinstance(body, Mapping) else None
         if not isinstance(inner, Mapping) or "cmd" not in inner:
             raise ConfigError(f"dvc.yaml: stage '{name}' has no cmd. Add `cmd: python -m headrace.stages {name} ...`.")
-        found.append(StageText(name, inner))
+        for key in ("deps", "params", "outs", "metrics"):
+            if not isinstance(inner.get(key) or [], list):
+                raise ConfigError(f"dvc.yaml: '{key}' of stage '{name}' must be a list. Write `{key}: [...]`.")
+        found.append(StageText(str(name), inner))
     return found
 
 
