@@ -302,7 +302,7 @@ def sources_refresh(as_json: Json = False) -> None:
 
     settings = _settings()
     sources = load_section(settings.project / "params.yaml", "collect", Params).sources
-    places = Places(project=settings.project, downloads=settings.downloads, mirror=settings.mirror)
+    places = Places(settings.project, settings.downloads, settings.mirror, settings.download_budget_s)
     changes = refresh(sources, settings.project / "data" / "sources.lock", places)
     if as_json:
         _show([vars_of(change) for change in changes])

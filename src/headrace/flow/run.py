@@ -86,7 +86,7 @@ class Run:
             if name not in names:
                 raise ConfigError(f"dvc.yaml has no stage '{name}'.{did_you_mean(name, names)}")
         made = {out for stage in self.plan.stages for out in stage.outs}
-        sources = {dep for stage in self.plan.stages for dep in stage.deps if dep not in made}
+        sources = {dep for stage in self.plan.stages for dep in stage.deps if made.isdisjoint((dep, *dep.parents))}
         self.source_marks = freshness.marks([*sorted(sources), *(self.settings.project / name for name in freshness.ALWAYS)])
         self.forced = forced
         self.stale = self.plan.stale(forced)

@@ -231,7 +231,7 @@ def _listeners(stage: StageModule, settings: Settings) -> Iterator[dict[str, Any
 def _places(settings: Settings) -> Any:
     from headrace.sources.places import Places
 
-    return Places(project=settings.project, downloads=settings.downloads, mirror=settings.mirror)
+    return Places(settings.project, settings.downloads, settings.mirror, settings.download_budget_s)
 
 
 def _watch_starter() -> None:
