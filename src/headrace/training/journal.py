@@ -17,26 +17,23 @@ class Losses:
     """Losses of the last steps, kept on the device so that no step waits for them, and checked when they are read.
 
     Args:
-        room: most steps between two readings.
-        device: where the losses are.
         lr_at: learning rate of a step, for the message.
         last: the last finite loss of an interrupted training.
     """
 
-    def __init__(self, room: int, device: torch.device, *, lr_at: Callable[[int], float], last: float = math.nan) -> None:
-        self._values = torch.zeros(room, device=device)
-        self._size = 0
+    def __init__(self, *, lr_at: Callable[[int], float], last: float = math.nan) -> None:
+        self._waiting: list[list[tuple[Tensor, float]]] = [[]]
         self._lr_at = lr_at
         self.last = last
         """The last finite loss."""
 
     def add(self, loss: Tensor, share: float) -> None:
         """Count one micro-batch's loss with its share of the step's samples."""
-        self._values[self._size].add_(loss.detach(), alpha=share)
+        self._waiting[-1].append((loss.detach(), share))
 
     def close_step(self) -> None:
         """The step's loss is complete."""
-        self._size += 1
+        self._waiting.append([])
 
     def read(self, step: int) -> list[float]:
         """Losses since the last reading, one for each step, the newest after `step` steps; a host-device sync.
@@ -44,9 +41,10 @@ class Losses:
         Raises:
             TrainingDiverged: one of them is not finite.
         """
-        values: list[float] = self._values[: self._size].tolist()
-        self._values.zero_()
-        self._size = 0
+        parts = [part for waiting in self._waiting for part in waiting]
+        found = iter(torch.stack([loss for loss, _ in parts]).tolist() if parts else [])
+        values = [sum(next(found) * share for _, share in waiting) for waiting in self._waiting[:-1]]
+        self._waiting = [[]]
         for offset, value in enumerate(values):
             if not math.isfinite(value):
                 at = step - len(values) + offset
@@ -73,6 +71,10 @@ class Journal:
         self._progress, self._tracker, self._logged_until = progress, tracker, logged_until
         self._batch_size, self._device = batch_size, device
         self._step, self._time = -1, time.perf_counter()
+
+    def start_epoch(self, epoch: int, num_batches: int) -> None:
+        """An epoch begins, or goes on after a resume."""
+        self._progress.start(f"epoch {epoch}", num_batches, unit="batches")
 
     def steps(self, step: int, count: int, *, loss: float, lr: float, norm: Tensor | None) -> None:
         """`count` more steps are done, `step` in all."""

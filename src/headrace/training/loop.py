@@ -159,7 +159,7 @@ def fit(
         run.restore(saved)
         progress.say(f"resumed after step {run.state.step} of {steps}")
     state = run.state
-    losses = Losses(train.per_epoch, device, lr_at=lr_at, last=state.last_loss)
+    losses = Losses(lr_at=lr_at, last=state.last_loss)
     journal = Journal(
         progress, tracker or SilentTracker(), logged_until=logged_until, batch_size=config.batch_size, device=device
     )
@@ -168,14 +168,16 @@ def fit(
     network.train()
     progress.start("train", config.epochs, unit="epochs")
     progress.advance(len(state.history))
-    while state.step < steps and not state.stopped:
-        if state.step % train.per_epoch == 0:
-            progress.start(f"epoch {len(state.history) + 1}", train.per_epoch, unit="batches")
-        log_now = (state.step + 1) % log_every == 0
+    if state.step % train.per_epoch:  # resumed in mid-epoch
+        journal.start_epoch(len(state.history) + 1, train.per_epoch)
+    with _readable_failures(config):
+        while state.step < steps and not state.stopped:
+            if state.step % train.per_epoch == 0:
+                journal.start_epoch(len(state.history) + 1, train.per_epoch)
+            log_now = (state.step + 1) % log_every == 0
 
-        lr = lr_at(state.step)
-        set_lr(optimizer, lr)
-        with _readable_failures(config):
+            lr = lr_at(state.step)
+            set_lr(optimizer, lr)
             x, y = train.at(state.step)  # (B, ...) as the network sees it, (B,) int64
             for micro_x, micro_y in zip(torch.split(x, micro_batch), torch.split(y, micro_batch), strict=True):
                 with precision.autocast():
@@ -185,25 +187,25 @@ def fit(
                 precision.backward(loss * share if share < 1 else loss)
                 losses.add(loss, share)
             norm = precision.step(optimizer, network, max_grad_norm=config.max_grad_norm, measure=log_now)
-        losses.close_step()
-        state.step += 1
-        if average:
-            average.update(state.step)
+            losses.close_step()
+            state.step += 1
+            if average:
+                average.update(state.step)
 
-        if log_now:
-            state.note(losses.read(state.step))  # host-device sync
-            journal.steps(state.step, log_every, loss=state.last_loss, lr=lr, norm=norm)
-        if state.step % train.per_epoch == 0:
-            state.note(losses.read(state.step))
-            row = state.end_epoch(train.per_epoch, evaluate(measured, validation, precision=precision, loss_fn=loss_fn))
-            run.keep_best(measured, config.keep)
-            state.stopped = 0 < config.patience <= len(state.history) - state.best_epoch
-            network.train()
-            journal.epoch(state.step, row)
-        if checkpoint and time.monotonic() - last_save >= save_every_s:
-            state.note(losses.read(state.step))  # a state that has diverged is never saved
-            checkpoint.save(run.snapshot())
-            last_save = time.monotonic()
+            if log_now:
+                state.note(losses.read(state.step))  # host-device sync
+                journal.steps(state.step, log_every, loss=state.last_loss, lr=lr, norm=norm)
+            if state.step % train.per_epoch == 0:
+                state.note(losses.read(state.step))
+                row = state.end_epoch(train.per_epoch, evaluate(measured, validation, precision=precision, loss_fn=loss_fn))
+                run.keep_best(measured, config.keep)
+                state.stopped = 0 < config.patience <= len(state.history) - state.best_epoch
+                network.train()
+                journal.epoch(state.step, row)
+            if checkpoint and time.monotonic() - last_save >= save_every_s:
+                state.note(losses.read(state.step))  # a state that has diverged is never saved
+                checkpoint.save(run.snapshot())
+                last_save = time.monotonic()
     progress.finish()
 
     if run.best:
