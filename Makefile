@@ -47,7 +47,7 @@ format: install  ## rewrite the code in the project's style
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
 
 docs: install  ## write docs/reference and params.schema.json from the code
-	@$(BIN)/python -m headrace.project.reference
+	@$(BIN)/python infra/docs.py
 
 lock: install  ## resolve pyproject.toml anew into requirements.lock and environment.json
 	@$(BIN)/python infra/lock.py

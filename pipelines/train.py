@@ -1,7 +1,6 @@
 """The main flow: bring every stage of dvc.yaml up to date, parents first, then register, promote, report and push.
 
-    headrace run                        what a person types
-    python pipelines/train.py           the same, as a plain script
+`headrace run` is what a person types; `python pipelines/train.py` does the same as a plain script.
 """
 
 from typing import Any

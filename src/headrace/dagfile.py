@@ -1,6 +1,7 @@
 """dvc.yaml as text: its stanzas with `${section.key}` filled in from params.yaml, without importing DVC.
 
-For what needs one stage's own stanza cheaply (the stage runner, the lint). The graph itself, with foreach and matrix, is DVC's: flow/dag.py.
+For what needs one stage's own stanza cheaply, as the stage runner does. The graph itself, with foreach and matrix, is DVC's:
+flow/dag.py.
 """
 
 import json
@@ -108,6 +109,7 @@ def stage_fingerprint(project: Path, stanza: Stanza, params: Any) -> str:
 
 
 def locked_outs(project: Path) -> dict[str, str]:
+    """DVC's digest of every output in dvc.lock, by path; empty when there is no lock."""
     lock = project / "dvc.lock"
     if not lock.exists():
         return {}

@@ -55,7 +55,7 @@ class SilentProgress:
 class SilentTracker:
     """Tracker that records nothing."""
 
-    def begin(self, fingerprint: str, params: Mapping[str, object]) -> int:
+    def begin(self, fingerprint: str, params: Mapping[str, object]) -> int:  # noqa: ARG002  # the protocol's names
         """Every run is new."""
         return -1
 

@@ -143,8 +143,7 @@ def _known_keys(model: Any, loc: list[str]) -> list[str]:
     for part in loc:
         following = []
         for node in nodes:
-            for variant in [node, *node.get("anyOf", []), *node.get("oneOf", [])]:
-                variant = resolve(variant)
+            for variant in map(resolve, [node, *node.get("anyOf", []), *node.get("oneOf", [])]):
                 if part in variant.get("properties", {}):
                     following.append(resolve(variant["properties"][part]))
                 elif isinstance(variant.get("items"), dict):

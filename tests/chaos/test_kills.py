@@ -8,7 +8,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-
 from tests.projects import Checkout, clone, wait_until
 
 STAGES = ("collect", "validate", "split", "augment", "baseline", "train", "evaluate", "package")
@@ -38,7 +37,7 @@ def clean_lock(tmp_path_factory: pytest.TempPathFactory, origin: Path, prefect_s
 
 @pytest.mark.parametrize("victim", VICTIMS)
 def test_a_kill_at_each_stage_is_recovered_by_a_plain_rerun(victim: str, clean_lock: str, new_clone: Callable[[str], Checkout]) -> None:
-    """kill -9 of the flow, of DVC's process, of the stage itself: the same dvc.lock, no orphan, one model version."""
+    """A kill -9 of the flow, of DVC's process, of the stage itself: the same dvc.lock, no orphan, one model version."""
     checkout = new_clone(victim)
     for stage in STAGES:
         run = checkout.start("headrace", "run", "-q")

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from tests.projects import Checkout
 
 STAGES = {"collect", "validate", "split", "augment", "baseline", "train", "evaluate", "package"}
@@ -67,7 +66,8 @@ def test_a_run_with_nothing_to_do_imports_neither_prefect_nor_mlflow_nor_dvc(bot
     _, operator = both
     operator.headrace("run")
 
-    done = operator.run("python", "-X", "importtime", "-c", "import sys; sys.argv = ['headrace', 'run']; from headrace.cli import main; main()")
+    code = "import sys; sys.argv = ['headrace', 'run']; from headrace.cli import main; main()"
+    done = operator.run("python", "-X", "importtime", "-c", code)
 
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
     assert "up to date, 8 stages" in done.stdout
@@ -135,7 +135,7 @@ def _task_names(url: str) -> set[str]:
     request = urllib.request.Request(
         f"{url}/task_runs/filter", data=b"{}", headers={"Content-Type": "application/json"}, method="POST"
     )
-    with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310  # our own server
+    with urllib.request.urlopen(request, timeout=20) as answer:  # our own server
         return {task["name"].split("-")[0] for task in json.load(answer)}
 
 

@@ -14,9 +14,11 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from headrace.processes import ProcessId, end_group, watch
+from headrace.settings import set_variable
 
 
 def serve(control: socket.socket, owner: ProcessId) -> None:
@@ -57,12 +59,13 @@ def _child(request: dict[str, Any], reply: int, output: int, owner: ProcessId) -
             os.setsid()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.default_int_handler)
-            with open(os.devnull, "rb") as nothing:
+            with Path(os.devnull).open("rb") as nothing:
                 os.dup2(nothing.fileno(), 0)
             os.dup2(output, 1)
             os.dup2(output, 2)
             os.close(output)
-            os.environ.update(request.get("environment", {}))
+            for name, value in request.get("environment", {}).items():
+                set_variable(name, value)
             _send(replies, {"process": ProcessId.own().to_text()})
             watch([owner], lambda: end_group(os.getpid()))
             operation = OPERATIONS[request["operation"]]

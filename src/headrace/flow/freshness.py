@@ -30,7 +30,7 @@ def marks(paths: Iterable[Path]) -> dict[str, list[int]]:
                 stack += [entry.path for entry in entries if entry.name not in IGNORED and not entry.name.endswith(".swp")]
                 found[path] = [-1]
         except NotADirectoryError:
-            status = os.stat(path)
+            status = Path(path).stat()
             found[path] = [status.st_size, status.st_mtime_ns, status.st_ino]
         except FileNotFoundError:
             found[path] = []

@@ -108,7 +108,7 @@ def _prefect(settings: Settings) -> str:
         answer = httpx.get(f"{settings.prefect_api_url.rstrip('/')}/health", timeout=5)
     except httpx.HTTPError as error:
         raise HeadraceError(f"{settings.prefect_api_url} does not answer ({error}). Start it, or unset PREFECT_API_URL.") from None
-    if answer.status_code != 200:  # noqa: PLR2004
+    if answer.status_code != 200:
         raise HeadraceError(f"{settings.prefect_api_url}/health answered {answer.status_code}")
     return settings.prefect_api_url
 
@@ -140,7 +140,7 @@ def _rate(matrix: "torch.Tensor", device: "torch.device") -> float:  # type: ign
     import torch
 
     done, started = 0, time.perf_counter()
-    while time.perf_counter() - started < 0.3:  # noqa: PLR2004
+    while time.perf_counter() - started < 0.3:
         matrix @ matrix
         if device.type == "cuda":
             torch.cuda.synchronize()

@@ -5,6 +5,7 @@ record -> register -> promote, in this order after the DAG; roll back, look back
 
 import getpass
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from headrace.fingerprint import file_sha256
 from headrace.params import load_section
 from headrace.registry.champions import history, rollback
 from headrace.registry.packages import trained_ids
-from headrace.registry.promotion import Promotion, PromoteParams, Workspace, promote
+from headrace.registry.promotion import PromoteParams, Promotion, Workspace, promote
 from headrace.registry.trace import render, trace
 from headrace.registry.versions import RegisterParams, register
 from headrace.settings import Settings, current_branch, git
@@ -88,7 +89,7 @@ def register_package(settings: Settings, *, say: Say) -> Told:
             "git.commit": git(project, "rev-parse", "HEAD"),
             "git.branch": current_branch(project),
             "git.dirty": str(bool(changes(project))).lower(),
-            "git.remote": git(project, "config", "--get", "remote.origin.url"),
+            "git.remote": _public_remote(git(project, "config", "--get", "remote.origin.url")),
             **lock,
         },
         is_shared=settings.is_shared_registry,
@@ -155,6 +156,11 @@ def _promotion_in_words(outcome: Promotion) -> str:
     if outcome.difference is not None and outcome.low is not None and outcome.high is not None:
         text += f", {outcome.difference:+.4f} against version {outcome.champion_version} ({outcome.low:+.4f} to {outcome.high:+.4f})"
     return text
+
+
+def _public_remote(url: str) -> str:
+    """A remote that others can reach; a folder of this machine tells nobody anything."""
+    return url if re.match(r"(https?|ssh|git)://|[\w.-]+@[\w.-]+:", url) else ""
 
 
 def _actor(settings: Settings) -> str:

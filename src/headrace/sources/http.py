@@ -56,7 +56,7 @@ class Wanted:
     size: int | None
 
 
-class _Again(Exception):  # noqa: N818 - it is no error: the next attempt may succeed
+class _Again(Exception):
     """This attempt failed in a way that may pass."""
 
     def __init__(self, reason: str, *, wait_s: float = 0.0) -> None:
@@ -64,7 +64,7 @@ class _Again(Exception):  # noqa: N818 - it is no error: the next attempt may su
         self.wait_s = wait_s
 
 
-class _WrongBytes(Exception):  # noqa: N818
+class _WrongBytes(Exception):
     """A complete answer that is not the promised file."""
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from headrace import dagfile
 from headrace.errors import ConfigError, HeadraceError, OutOfMemory
+from headrace.fingerprint import value_sha256
 from headrace.listening import SilentTracker, Tracker
 from headrace.params import Out, Report, Section, did_you_mean, load_section
 from headrace.processes import PidFile, end_descendants, starter, watch
@@ -116,7 +117,7 @@ def _run(arguments: list[str], settings: Settings, evidence: Path) -> None:
     fingerprint = ""
     if {"fingerprint", "scratch"} & set(stage.supplied):
         values = params.model_dump(mode="json")
-        fingerprint = dagfile.stage_fingerprint(settings.project, stanza, values) if stanza else dagfile.value_sha256(values)
+        fingerprint = dagfile.stage_fingerprint(settings.project, stanza, values) if stanza else value_sha256(values)
     try:
         with _listeners(stage, settings) as listeners:
             given: dict[str, Any] = {
@@ -135,9 +136,7 @@ def _run(arguments: list[str], settings: Settings, evidence: Path) -> None:
             report = stage.run(params, **given)
         if "report" in temporaries:
             write_text(temporaries["report"], report.to_json())
-        missing = [key for key in stage.outputs if not temporaries[key].exists()]
-        if missing:
-            raise ConfigError(f"stage {stage.name} ended without writing {', '.join(str(finals[key]) for key in missing)}.")
+        _require([key for key in stage.outputs if not temporaries[key].exists()], stage.name, finals)
         for key, temporary in temporaries.items():
             replace_folder(temporary, finals[key])
     except BaseException:
@@ -145,6 +144,11 @@ def _run(arguments: list[str], settings: Settings, evidence: Path) -> None:
         raise
     finally:
         worker.leave()
+
+
+def _require(missing: list[str], stage: str, finals: dict[str, Path]) -> None:
+    if missing:
+        raise ConfigError(f"stage {stage} ended without writing {', '.join(str(finals[key]) for key in missing)}.")
 
 
 def _parse(stage: StageModule, arguments: list[str]) -> dict[str, Path]:
