@@ -66,7 +66,10 @@ def reach_verdict(
                 f"({describe_difference(best)}); max_regression is {max_regression:g}."
             )
     better = best is not None and best.difference_low > 0
-    passed_note = [] if failures else [f"All {len(checks)} checks passed." if checks else "No check is configured."]
+    passed_words = {0: "No check is configured.", 1: "The only check passed."}.get(
+        len(checks), f"All {len(checks)} checks passed."
+    )
+    passed_note = [] if failures else [passed_words]
     return Verdict(
         allowed=not failures, better=better, reasons=[*failures, *passed_note, _compare_in_words(best, better)], checks=checks
     )

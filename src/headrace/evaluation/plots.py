@@ -71,7 +71,7 @@ def draw(judged: Judgement, interval: tuple[float, float], comparison: list[Comp
             (6.4, max(2.4, 1.4 + 0.3 * len(per_class))),
         ),
         "comparison": (
-            titles.comparison_title(comparison, judged.score_name),
+            titles.comparison_title(comparison, judged.score_name, judged.records),
             lambda axes: _comparison(axes, judged, interval, comparison),
             (6.4, 1.8 + 0.45 * len(comparison)),
         ),
@@ -116,7 +116,7 @@ def _curves(axes: Axes, rows: list[dict[str, Any]], per_class: list[dict[str, An
         axes.plot(*by_class[row["class"]], color=GREY, linewidth=1, drawstyle=style)
     for place, row in enumerate(defined[:MAX_NAMED_CLASSES]):
         colour, line = (ORANGE, BLUE, GREEN)[place], LINES[place]
-        label = f"{row['class']}  ({row[area]:.4f})".replace("$", r"\$")
+        label = f"{row['class']}  ({titles.area(row[area])})".replace("$", r"\$")
         axes.plot(*by_class[row["class"]], color=colour, linestyle=line, linewidth=2, label=label, drawstyle=style)
     if x == "fpr":
         axes.plot([0, 1], [0, 1], color="#6B7280", linewidth=1, linestyle=(0, (1, 3)))
@@ -194,7 +194,14 @@ def _comparison(axes: Axes, judged: Judgement, interval: tuple[float, float], co
             continue
         axes.plot([100 * low, 100 * high], [place, place], color=colour, linewidth=2)
         axes.plot(100 * mean, place, "o" if name == "candidate" else "s", color=colour)
-        axes.annotate(f"{100 * mean:.1f}", (100 * mean, place), (0, 8), textcoords="offset points", ha="center", fontsize=9)
+        axes.annotate(
+            f"{100 * mean:.{titles.digits_for(judged.records)}f}",
+            (100 * mean, place),
+            (0, 8),
+            textcoords="offset points",
+            ha="center",
+            fontsize=9,
+        )
     axes.set_yticks(range(len(rows)), [row[0] for row in rows])
     axes.set(
         ylim=(len(rows) - 0.5, -0.7),

@@ -13,7 +13,7 @@ from headrace.evaluation.page.context import PageContext
 from headrace.evaluation.page.evidence import Evidence
 from headrace.evaluation.page.material import describe_material
 from headrace.evaluation.page.origin import describe_origin
-from headrace.evaluation.page.outcome import describe_outcome
+from headrace.evaluation.page.outcome import describe_outcome, figure_titles
 from headrace.evaluation.page.pictures import png_uri
 from headrace.storage.local import write_text
 
@@ -53,10 +53,9 @@ def write_report(project: Path, out: Path, *, context: PageContext | None = None
 
 def _extra_figures(evidence: Evidence) -> list[tuple[str, str]]:
     """Title and picture of figures that an evaluation of the user's own has drawn."""
-    titles = evidence.report("evaluate").get("figures")
     found = []
-    for name, title in (titles if isinstance(titles, dict) else {}).items():
+    for name, title in figure_titles(evidence.report("evaluate")).items():
         path = evidence.reports / "plots" / "evaluate" / f"{name}.png"
         if name not in DRAWN_ON_THE_PAGE and path.is_file() and path.stat().st_size < MAX_EMBEDDED_BYTES:
-            found.append((str(title), png_uri(path.read_bytes())))
+            found.append((title, png_uri(path.read_bytes())))
     return found

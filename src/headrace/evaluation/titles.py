@@ -25,7 +25,7 @@ def _area_title(per_class: Sequence[dict[str, Any]], mean: float | None, key: st
         return f"Every class is ranked without an error: {name} 1"
     if mean < 0.9:
         lead = "Classes overlap"
-    return f"{lead}: mean {name} {mean:.4f}, lowest for '{worst['class']}' ({worst[key]:.4f})"
+    return f"{lead}: mean {name} {area(mean)}, lowest for '{worst['class']}' ({area(worst[key])})"
 
 
 def calibration_title(ece: float, mean_confidence: float, accuracy: float) -> str:
@@ -49,14 +49,23 @@ def confusion_title(pairs: Sequence[dict[str, Any]], mistakes: int, records: int
     )
 
 
-def comparison_title(comparison: Sequence[Comparison], score_name: str) -> str:
+def digits_for(records: int) -> int:
+    """Digits after the point of a percentage that so many records can tell apart."""
+    return 1 if records < 1000 else 2
+
+
+def area(value: float) -> str:
+    """Four digits, never rounded up to a perfect 1."""
+    return f"{value if value == 1 else min(value, 0.9999):.4f}"
+
+
+def comparison_title(comparison: Sequence[Comparison], score_name: str, records: int) -> str:
     """The candidate against the best baseline, in points."""
     if not comparison:
         return "There is no baseline to compare with"
-    best = comparison[0]
-    interval = (
-        f"{100 * best.difference:+.1f} points, interval {100 * best.difference_low:+.1f} to {100 * best.difference_high:+.1f}"
-    )
+    best, digits = comparison[0], digits_for(records)
+    mean, low, high = (f"{100 * value:+.{digits}f}" for value in (best.difference, best.difference_low, best.difference_high))
+    interval = f"{mean} points, interval {low} to {high}"
     if best.difference_low > 0:
         return f"The candidate beats {best.model}, the best baseline: {interval}"
     if best.difference_high < 0:

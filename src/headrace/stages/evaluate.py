@@ -66,8 +66,8 @@ class EvaluateReport(Report):
     comparison: list[Comparison]
     """Baselines, best first, each with the paired difference candidate minus baseline."""
     notes: list[str]
-    figures: dict[str, str]
-    """Title of each figure in reports/plots/evaluate."""
+    figures: list[dict[str, str]]
+    """`name` and `title` of each figure in reports/plots/evaluate; a list, which `dvc metrics` leaves out."""
     details: dict[str, Any]
 
 
@@ -99,7 +99,7 @@ def run(params: Params, *, model: Path, predictions: Path, baselines: Path, plot
         verdict=verdict,
         comparison=comparison,
         notes=judged.notes,
-        figures=evaluation.draw(judged, (low, high), comparison, plots),
+        figures=[{"name": key, "title": title} for key, title in evaluation.draw(judged, (low, high), comparison, plots).items()],
         details=judged.details,
     )
 

@@ -178,7 +178,8 @@ def interval_chart(rows: Sequence[Interval], *, x_label: str, alt: str, far_belo
 
 
 def _short(label: str, limit: int = 20) -> str:
-    return label if len(label) <= limit else label[: limit - 1] + "…"
+    # Cut in the middle: names that begin alike often end differently.
+    return label if len(label) <= limit else f"{label[: limit // 2 - 1]}…{label[-limit // 2 :]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,21 +214,11 @@ def lanes(
 ) -> tuple[Markup, int]:
     """The graph beside a list of stages in topological order: a dot in each row, edges to its parents' rows; its width in pixels.
 
-    `styles` are CSS classes of the dots. An edge that another path implies is left out. A stage stands in the leftmost lane of
-    its parents that no edge to a later row passes through.
+    `styles` are CSS classes of the dots. An edge that another path implies is left out. A stage stands in the leftmost lane
+    in which no edge runs over another stage.
     """
     direct = _without_implied(parents)
-    lane: list[int] = []
-    busy: dict[int, int] = {}
-    children = [[child for child, above in enumerate(direct) if node in above] for node in range(len(direct))]
-    for node, above in enumerate(direct):
-        wanted = sorted(lane[parent] for parent in above) + list(range(len(direct)))
-        chosen = next(k for k in wanted if busy.get(k, -1) <= node)
-        lane.append(chosen)
-        busy[chosen] = max(children[node], default=node)
-        # The first child takes the lane over; the others must not cross it.
-        if len(children[node]) > 1:
-            busy[chosen] = min(children[node])
+    lane = _assign_lanes(direct)
     width = lane_width * (max(lane, default=0) + 1) + 6
     parts = []
     for node, above in enumerate(direct):
@@ -247,6 +238,31 @@ def lanes(
     height = row_height * len(direct)
     drawn = f'<svg class="lanes" width="{width}" height="{height}" viewBox="0 0 {width} {height}" aria-hidden="true">'
     return Markup(drawn + "".join(parts) + "</svg>"), width  # noqa: S704 - numbers only
+
+
+def _assign_lanes(direct: Sequence[Sequence[int]]) -> list[int]:
+    """The leftmost lane for each node in which no edge runs over another node."""
+    lane: list[int] = []
+    occupant: dict[int, int] = {}
+    taken_until: dict[int, int] = {}
+    children = [[child for child, above in enumerate(direct) if node in above] for node in range(len(direct))]
+
+    def fits(k: int, node: int) -> bool:
+        above = direct[node]
+        if taken_until.get(k, -1) > node:
+            return False
+        if any(lane[parent] == k for parent in above):
+            return occupant[k] in above
+        return k not in occupant or not above or occupant[k] <= min(above)
+
+    for node, above in enumerate(direct):
+        wanted = sorted(lane[parent] for parent in above) + list(range(len(direct)))
+        chosen = next(k for k in wanted if fits(k, node))
+        lane.append(chosen)
+        occupant[chosen] = node
+        # The first child goes on in this lane; the others branch off.
+        taken_until[chosen] = min(children[node], default=node)
+    return lane
 
 
 def _without_implied(parents: Sequence[Sequence[int]]) -> list[list[int]]:

@@ -7,6 +7,7 @@ from markupsafe import Markup
 from headrace.evaluation.page.drawing import Bin, Interval, Series, interval_chart, line_chart, reliability_chart
 from headrace.evaluation.page.evidence import Evidence, count, mapping, number, rows, strings
 from headrace.evaluation.page.pictures import Shown, find_records
+from headrace.evaluation.titles import area, digits_for
 
 MAX_CELLS = 20
 """Above this number of classes the matrix is left to the confused pairs."""
@@ -23,6 +24,7 @@ METRIC_WORDS = {
     "ece": "calibration error (ECE)",
 }
 PERCENT_METRICS = {"accuracy", "precision_macro", "recall_macro", "f1_macro", "f1_weighted", "ece"}
+AREA_METRICS = {"roc_auc_macro", "average_precision_macro"}
 
 
 def percent(share: Any, digits: int = 1) -> str:
@@ -31,18 +33,20 @@ def percent(share: Any, digits: int = 1) -> str:
     return NO_NUMBER if value is None else f"{100 * value:.{digits}f}\N{NO-BREAK SPACE}%"
 
 
-def points(share: Any) -> str:
+def points(share: Any, digits: int = 1) -> str:
     """A difference of shares in points, with its sign."""
     value = number(share)
-    return NO_NUMBER if value is None else f"{100 * value:+.1f}".replace("-", "\N{MINUS SIGN}")
+    return NO_NUMBER if value is None else f"{100 * value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
-def metric_text(name: str, value: Any) -> str:
+def metric_text(name: str, value: Any, digits: int = 1) -> str:
     """A metric as the page writes it."""
     found = number(value)
     if found is None:
         return "undefined"
-    return percent(found, 2 if name == "ece" else 1) if name in PERCENT_METRICS else f"{found:.4f}"
+    if name in PERCENT_METRICS:
+        return percent(found, 2 if name == "ece" else digits)
+    return area(found) if name in AREA_METRICS else f"{found:.4f}"
 
 
 def describe_outcome(evidence: Evidence) -> dict[str, Any]:
@@ -53,31 +57,33 @@ def describe_outcome(evidence: Evidence) -> dict[str, Any]:
     if not metrics or not verdict:
         return {"present": False}
     promotion = evidence.report("promotion")
-    figures = {key: str(title).replace(" %", "\N{NO-BREAK SPACE}%") for key, title in mapping(report.get("figures")).items()}
+    figures = figure_titles(report)
     details = mapping(report.get("details"))
-    score = str(report.get("score", ""))
+    score, digits = str(report.get("score", "")), digits_for(count(report.get("test_records")))
     per_class = rows(details.get("per_class"))
     return {
         "present": True,
         "allowed": bool(verdict.get("allowed")),
         "better": bool(verdict.get("better")),
         "reasons": strings(verdict.get("reasons")),
-        "checks": [_check(check) for check in rows(verdict.get("checks"))],
+        "checks": [_check(check, digits) for check in rows(verdict.get("checks"))],
         "score_name": score or "score",
-        "score": percent(metrics.get(score)),
-        "low": percent(report.get("score_low")),
-        "high": percent(report.get("score_high")),
+        "score": percent(metrics.get(score), digits),
+        "low": percent(report.get("score_low"), digits),
+        "high": percent(report.get("score_high"), digits),
         "confidence": f"{100 * (number(report.get('confidence')) or 0.95):g}\N{NO-BREAK SPACE}%",
         "records": count(report.get("test_records")),
         "digest": str(report.get("test_digest", "")),
         "fingerprint": str(report.get("fingerprint", "")),
         "notes": strings(report.get("notes")),
         "tiles": [
-            (METRIC_WORDS[key], metric_text(key, metrics[key])) for key in ("f1_macro", "roc_auc_macro", "ece") if key in metrics
+            (METRIC_WORDS[key], metric_text(key, metrics[key], digits))
+            for key in ("f1_macro", "roc_auc_macro", "ece")
+            if key in metrics
         ],
-        "metrics": [(METRIC_WORDS.get(key, key), metric_text(key, value)) for key, value in metrics.items()],
+        "metrics": [(METRIC_WORDS.get(key, key), metric_text(key, value, digits)) for key, value in metrics.items()],
         "figures": figures,
-        "comparison": _comparison(report, promotion),
+        "comparison": _comparison(report, promotion, figures, digits),
         "promotion": _promotion(promotion),
         "per_class": per_class,
         "per_class_chart": _per_class_chart(per_class, figures.get("per_class", "")),
@@ -91,24 +97,30 @@ def describe_outcome(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _check(check: dict[str, Any]) -> dict[str, Any]:
+def figure_titles(report: dict[str, Any]) -> dict[str, str]:
+    """Title of each figure of `evaluate` by name; a number and its percent sign stay on one line."""
+    found = rows(report.get("figures"))
+    return {str(figure.get("name")): str(figure.get("title")).replace(" %", "\N{NO-BREAK SPACE}%") for figure in found}
+
+
+def _check(check: dict[str, Any], digits: int) -> dict[str, Any]:
     name = str(check.get("name", ""))
     side, _, metric = name.partition("_")
     value, limit = number(check.get("value")), number(check.get("threshold"))
     if side in ("min", "max"):
         words = METRIC_WORDS.get(metric, metric)
-        asked = f"at {'least' if side == 'min' else 'most'} {metric_text(metric, limit)}"
-        shown = metric_text(metric, value)
+        asked = f"at {'least' if side == 'min' else 'most'} {metric_text(metric, limit, digits)}"
+        shown = metric_text(metric, value, digits)
     else:
         words, asked, shown = (
             "worst plausible difference to the best baseline",
-            f"at least {points(limit)} points",
-            f"{points(value)} points",
+            f"at least {points(limit, digits)} points",
+            f"{points(value, digits)} points",
         )
     return {"words": words, "asked": asked, "value": shown, "passed": bool(check.get("passed"))}
 
 
-def _comparison(report: dict[str, Any], promotion: dict[str, Any]) -> dict[str, Any]:
+def _comparison(report: dict[str, Any], promotion: dict[str, Any], figures: dict[str, str], digits: int) -> dict[str, Any]:
     own = Interval(
         "candidate",
         100 * (number(mapping(report.get("metrics")).get(str(report.get("score", "")))) or 0),
@@ -124,23 +136,25 @@ def _comparison(report: dict[str, Any], promotion: dict[str, Any]) -> dict[str, 
         table.append(
             {
                 "model": str(row.get("model")).replace("_", " "),
-                "score": percent(score),
-                "interval": f"{percent(low)} to {percent(high)}",
-                "difference": points(row.get("difference")),
-                "difference_interval": f"{points(row.get('difference_low'))} to {points(row.get('difference_high'))}",
+                "score": percent(score, digits),
+                "interval": f"{percent(low, digits)} to {percent(high, digits)}",
+                "difference": points(row.get("difference"), digits),
+                "difference_interval": " to ".join(points(row.get(key), digits) for key in ("difference_low", "difference_high")),
             }
         )
     if promotion.get("champion_version") is not None and number(promotion.get("difference")) is not None:
         table.append(
             {
                 "model": f"champion, version {promotion['champion_version']}",
-                "score": percent((number(promotion.get("champion_correct")) or 0) / (number(promotion.get("records")) or 1)),
+                "score": percent(
+                    (number(promotion.get("champion_correct")) or 0) / (number(promotion.get("records")) or 1), digits
+                ),
                 "interval": f"on {promotion.get('records')} records",
-                "difference": points(promotion.get("difference")),
-                "difference_interval": f"{points(promotion.get('low'))} to {points(promotion.get('high'))}",
+                "difference": points(promotion.get("difference"), digits),
+                "difference_interval": f"{points(promotion.get('low'), digits)} to {points(promotion.get('high'), digits)}",
             }
         )
-    title = str(mapping(report.get("figures")).get("comparison", "Candidate and baselines on the same test records"))
+    title = figures.get("comparison", "Candidate and baselines on the same test records")
     title = title.replace("_", " ")
     label = f"{str(report.get('score', 'score')).capitalize()}, %, with its interval"
     return {"title": title, "rows": table, "chart": interval_chart(marks, x_label=label, alt=title, far_below=30)}
@@ -203,17 +217,17 @@ def _mistakes(evidence: Evidence, report: dict[str, Any]) -> list[dict[str, Any]
 
 
 def _curves(evidence: Evidence, per_class: list[dict[str, Any]], keys: tuple[str, str, str, str], title: str) -> Markup:
-    table, x, y, area = keys
+    table, x, y, key = keys
     curves: dict[str, list[tuple[float, float]]] = {}
     for row in evidence.table("evaluate", table):
         px, py = number(row.get(x)), number(row.get(y))
         if px is not None and py is not None:
             curves.setdefault(str(row.get("class")), []).append((px, py))
     ranked = sorted(
-        (r for r in per_class if str(r.get("class")) in curves and number(r.get(area)) is not None), key=lambda r: r[area]
+        (r for r in per_class if str(r.get("class")) in curves and number(r.get(key)) is not None), key=lambda r: r[key]
     )
     faint = [Series("", curves[str(row["class"])], "faint") for row in ranked[3:]]
-    named = [Series(f"{row['class']} ({row[area]:.4f})", curves[str(row["class"])], style)
+    named = [Series(f"{row['class']} ({area(row[key])})", curves[str(row["class"])], style)
              for row, style in zip(ranked, ("s1", "s2", "s3"), strict=False)]  # fmt: skip
     if faint and named:
         named.append(Series(f"the {len(faint)} other classes", [], "faint"))

@@ -53,6 +53,14 @@ def test_nothing_to_draw_is_nothing():
     assert not reliability_chart([], alt="")
 
 
+def test_an_edge_never_runs_over_another_stage():
+    """Two leaves of one parent in one lane would look like a chain."""
+    drawing, _ = lanes([[], [0], [1], [1]], [""] * 4, row_height=50)
+    across = [node.attrib["cx"] for node in ET.fromstring(str(drawing)).iter("circle")]  # noqa: S314 - our own text
+
+    assert across[2] != across[3]
+
+
 def test_branches_of_the_dag_stand_beside_each_other():
     """A stage beside the main line must not look like a step of it."""
     drawing, _ = lanes([[], [0], [1], [0], [2, 3]], [""] * 5, row_height=50)
