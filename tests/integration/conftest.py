@@ -59,7 +59,7 @@ class Server:
         limit = time.monotonic() + 120
         while time.monotonic() < limit and self.process.poll() is None:
             try:
-                with urllib.request.urlopen(f"{self.uri}/health", timeout=2):  # noqa: S310 - 127.0.0.1
+                with urllib.request.urlopen(f"{self.uri}/health", timeout=2):
                     return
             except (urllib.error.URLError, OSError):
                 time.sleep(0.1)

@@ -27,12 +27,16 @@ def ensure_set_up(settings: Settings, *, databases: bool = False) -> list[str]:
     """
     folder = settings.project / ".dvc"
     if not folder.is_dir():
-        raise ConfigError(f"{settings.project} is no Headrace project: it has no .dvc folder. Go to the project, or use --project.")
+        raise ConfigError(
+            f"{settings.project} is no Headrace project: it has no .dvc folder. Go to the project, or use --project."
+        )
     done: list[str] = []
     try:
         settings.state_home.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
-        raise ConfigError(f"{settings.state_home} cannot be made ({error.strerror}). Set HEADRACE_HOME to a folder you may write.") from None
+        raise ConfigError(
+            f"{settings.state_home} cannot be made ({error.strerror}). Set HEADRACE_HOME to a folder you may write."
+        ) from None
     path = folder / "config.local"
     config = configparser.ConfigParser(interpolation=None)
     before = path.read_text(encoding="utf-8") if path.exists() else ""
