@@ -68,7 +68,7 @@ def draw(judged: Judgement, interval: tuple[float, float], comparison: list[Comp
         "per_class": (
             titles.per_class_title(per_class),
             lambda axes: _per_class(axes, per_class),
-            (6.4, max(2.4, 1.4 + 0.3 * len(per_class))),
+            (6.4, max(2.4, 1.4 + 0.3 * min(len(per_class), titles.MAX_CLASSES_DRAWN))),
         ),
         "comparison": (
             titles.comparison_title(comparison, judged.score_name, judged.records),
@@ -103,6 +103,11 @@ def _wrap(title: str, width: int = 72) -> str:
     return "\n".join(lines)
 
 
+def _short(name: str, limit: int = 16) -> str:
+    # Cut in the middle: names that begin alike often end differently.
+    return name if len(name) <= limit else f"{name[: limit // 2 - 1]}…{name[-limit // 2 :]}"
+
+
 def _curves(axes: Axes, rows: list[dict[str, Any]], per_class: list[dict[str, Any]], keys: tuple[str, str, str]) -> None:
     x, y, area = keys
     by_class: dict[str, tuple[list[float], list[float]]] = {}
@@ -116,7 +121,7 @@ def _curves(axes: Axes, rows: list[dict[str, Any]], per_class: list[dict[str, An
         axes.plot(*by_class[row["class"]], color=GREY, linewidth=1, drawstyle=style)
     for place, row in enumerate(defined[:MAX_NAMED_CLASSES]):
         colour, line = (ORANGE, BLUE, GREEN)[place], LINES[place]
-        label = f"{row['class']}  ({titles.area(row[area])})".replace("$", r"\$")
+        label = f"{_short(row['class'])}  ({titles.area(row[area])})".replace("$", r"\$")
         axes.plot(*by_class[row["class"]], color=colour, linestyle=line, linewidth=2, label=label, drawstyle=style)
     if x == "fpr":
         axes.plot([0, 1], [0, 1], color="#6B7280", linewidth=1, linestyle=(0, (1, 3)))
@@ -160,7 +165,7 @@ def _confusion(axes: Axes, cells: list[dict[str, Any]], classes: list[str]) -> N
                     colour = "white" if shares[i][j] > 0.5 else (ORANGE if wrong else "#111827")
                     axes.text(j, i, str(count), ha="center", va="center", color=colour, fontsize=size,
                               fontweight="bold" if wrong else "normal")  # fmt: skip
-        names = [name if len(name) <= 14 else name[:13] + "…" for name in classes]
+        names = [_short(name) for name in classes]
         names = [name.replace("$", r"\$") for name in names]
         turn = 45 if max(map(len, names)) > 3 else 0
         axes.set_xticks(range(len(classes)), names, rotation=turn, ha="right" if turn else "center", rotation_mode="anchor")
@@ -170,13 +175,13 @@ def _confusion(axes: Axes, cells: list[dict[str, Any]], classes: list[str]) -> N
 
 def _per_class(axes: Axes, per_class: list[dict[str, Any]]) -> None:
     rows = [row for row in per_class if row["recall"] is not None]
-    rows = sorted(rows, key=lambda row: row["recall"])
+    rows = sorted(rows, key=lambda row: row["recall"])[: titles.MAX_CLASSES_DRAWN]
     for place, row in enumerate(rows):
         axes.plot([100 * row["recall_low"], 100 * row["recall_high"]], [place, place], color=BLUE, linewidth=2)
         axes.plot(100 * row["recall"], place, "o", color=BLUE)
         if row["precision"] is not None:
             axes.plot(100 * row["precision"], place, "D", markersize=5, markerfacecolor="none", color=ORANGE)
-    axes.set_yticks(range(len(rows)), [f"{row['class']} ({row['support']})".replace("$", r"\$") for row in rows])
+    axes.set_yticks(range(len(rows)), [f"{_short(row['class'])} ({row['support']})".replace("$", r"\$") for row in rows])
     axes.invert_yaxis()
     axes.set_xlabel("Recall (●, 95 % interval) and precision (◇), %;  class (test records)")
 

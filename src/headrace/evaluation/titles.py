@@ -73,6 +73,10 @@ def comparison_title(comparison: Sequence[Comparison], score_name: str, records:
     return f"The candidate and {best.model}, the best baseline, differ within chance in {score_name}: {interval}"
 
 
+MAX_CLASSES_DRAWN = 25
+"""Rows of the recall figure: the classes that are recognised least."""
+
+
 def per_class_title(per_class: Sequence[dict[str, Any]]) -> str:
     """The class that is recognised least."""
     defined = [row for row in per_class if row["recall"] is not None]
@@ -81,7 +85,8 @@ def per_class_title(per_class: Sequence[dict[str, Any]]) -> str:
     worst = min(defined, key=lambda row: row["recall"])
     if worst["recall"] == 1:
         return "Every record of every class is recognised"
-    return f"'{worst['class']}' is recognised least: recall {_percent(worst['recall'])} of {worst['support']} records"
+    shown = f"; the {MAX_CLASSES_DRAWN} lowest of {len(defined)} classes" if len(defined) > MAX_CLASSES_DRAWN else ""
+    return f"'{worst['class']}' is recognised least: recall {_percent(worst['recall'])} of {worst['support']} records{shown}"
 
 
 def _percent(share: float) -> str:

@@ -49,3 +49,10 @@ def test_titles_without_numbers_are_sentences_too():
     assert comparison_title([], "accuracy", 10) == "There is no baseline to compare with"
     assert "undefined" in roc_title([{"class": "a", "roc_auc": None}], None)
     assert per_class_title([{"class": "a", "recall": None}]) == "No class has test records"
+
+
+def test_a_figure_of_many_classes_says_which_it_shows():
+    """A picture of 1,000 rows is no picture."""
+    rows = [{"class": str(n), "recall": 0.5, "support": 9} for n in range(40)]
+
+    assert per_class_title(rows).endswith("; the 25 lowest of 40 classes")

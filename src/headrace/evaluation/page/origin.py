@@ -16,7 +16,6 @@ STATES = {
     "skipped": ("\N{EN DASH}", "not reached"),
 }
 SHOWN_PACKAGES = (
-    "headrace",
     "torch",
     "scikit-learn",
     "numpy",
@@ -117,10 +116,15 @@ def _lineage(evidence: Evidence, context: PageContext) -> list[tuple[str, str]]:
         ("MLflow run", context.mlflow_run),
         ("Registered as", context.model_version),
     ]
-    return [(label, value) for label, value in found + list(context.facts.items()) if value]
+    known = {value for _, value in found}
+    more = [(label[:1].upper() + label[1:], value) for label, value in context.facts.items() if value not in known]
+    return [(label, value) for label, value in found + more if value]
 
 
 def _environment(evidence: Evidence, context: PageContext) -> list[tuple[str, str]]:
-    installed = evidence.json(evidence.project / "environment.json") | dict(context.environment)
-    machine = [("Python", platform.python_version()), ("System", f"{platform.system()} {platform.machine()}")]
-    return machine + [(name, str(installed[name])) for name in SHOWN_PACKAGES if isinstance(installed.get(name), str)]
+    installed = evidence.json(evidence.project / "environment.json")
+    machine = {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"} | dict(
+        context.environment
+    )
+    packages = {name: str(installed[name]) for name in SHOWN_PACKAGES if isinstance(installed.get(name), str)}
+    return list((machine | packages).items())

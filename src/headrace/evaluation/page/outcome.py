@@ -7,7 +7,7 @@ from markupsafe import Markup
 from headrace.evaluation.page.drawing import Bin, Interval, Series, interval_chart, line_chart, reliability_chart
 from headrace.evaluation.page.evidence import Evidence, count, mapping, number, rows, strings
 from headrace.evaluation.page.pictures import Shown, find_records
-from headrace.evaluation.titles import area, digits_for
+from headrace.evaluation.titles import MAX_CLASSES_DRAWN, area, digits_for
 
 MAX_CELLS = 20
 """Above this number of classes the matrix is left to the confused pairs."""
@@ -187,7 +187,7 @@ def _per_class_chart(per_class: list[dict[str, Any]], title: str) -> Markup:
                 Interval(label, 100 * recall, 100 * low, 100 * high, mark=None if precision is None else 100 * precision)
             )
     marks.sort(key=lambda row: row.value)
-    return interval_chart(marks[:30], x_label="Recall (●, with interval) and precision (◇), %", alt=title)
+    return interval_chart(marks[:MAX_CLASSES_DRAWN], x_label="Recall (●, with interval) and precision (◇), %", alt=title)
 
 
 def _confusion(evidence: Evidence, report: dict[str, Any]) -> dict[str, Any]:
