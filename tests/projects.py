@@ -13,6 +13,8 @@ from typing import Any
 
 import psutil
 
+from headrace.params import read_yaml
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 BIN = Path(sys.prefix) / "bin"
 GIT = ("git", "-c", "user.name=Tester", "-c", "user.email=tester@example.invalid", "-c", "commit.gpgsign=false")
@@ -56,9 +58,9 @@ class Checkout:
         """Run the pipeline and tell how each stage and step ended."""
         return dict(json.loads(self.headrace("run", "--json", *arguments).stdout)["stages"])
 
-    def lock(self) -> str:
-        """dvc.lock as text."""
-        return (self.folder / "dvc.lock").read_text(encoding="utf-8")
+    def lock(self) -> dict[str, Any]:
+        """The entries of dvc.lock; their order is that in which stages ended."""
+        return dict(read_yaml(self.folder / "dvc.lock")["stages"])
 
     def set_param(self, section: str, **values: Any) -> None:
         """Change values of params.yaml, keeping the rest."""

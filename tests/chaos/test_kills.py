@@ -5,6 +5,7 @@ import signal
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -27,7 +28,7 @@ VICTIMS: dict[str, Callable[[psutil.Process], psutil.Process]] = {"flow": _flow,
 
 
 @pytest.fixture(scope="module")
-def clean_lock(tmp_path_factory: pytest.TempPathFactory, origin: Path, prefect_server: str) -> str:
+def clean_lock(tmp_path_factory: pytest.TempPathFactory, origin: Path, prefect_server: str) -> dict[str, Any]:
     """dvc.lock of a run that nobody disturbed."""
     top = tmp_path_factory.mktemp("clean")
     checkout = clone(origin, top / "clone", top / "home", PREFECT_API_URL=prefect_server)
@@ -36,7 +37,7 @@ def clean_lock(tmp_path_factory: pytest.TempPathFactory, origin: Path, prefect_s
 
 
 @pytest.mark.parametrize("victim", VICTIMS)
-def test_a_kill_at_each_stage_is_recovered_by_a_plain_rerun(victim: str, clean_lock: str, new_clone: Callable[[str], Checkout]) -> None:
+def test_a_kill_at_each_stage_is_recovered_by_a_plain_rerun(victim: str, clean_lock: dict[str, Any], new_clone: Callable[[str], Checkout]) -> None:
     """A kill -9 of the flow, of DVC's process, of the stage itself: the same dvc.lock, no orphan, one model version."""
     checkout = new_clone(victim)
     for stage in STAGES:
@@ -54,7 +55,7 @@ def test_a_kill_at_each_stage_is_recovered_by_a_plain_rerun(victim: str, clean_l
         assert store.execute("select count(*) from model_versions").fetchone()[0] == 1
 
 
-def test_dvc_by_hand_killed_leaves_no_stage_behind(clean_lock: str, new_clone: Callable[[str], Checkout]) -> None:
+def test_dvc_by_hand_killed_leaves_no_stage_behind(clean_lock: dict[str, Any], new_clone: Callable[[str], Checkout]) -> None:
     """DVC leaves its child alive; the stage sees that nobody waits for it and ends."""
     checkout = new_clone("byhand")
     run = checkout.start("dvc", "repro")
