@@ -39,6 +39,8 @@ class Params(Section):
 class AugmentReport(Report):
     """What went in and what came out, for data/augmented."""
 
+    headline: str
+    """For the terminal."""
     samples_in: int
     """Records of the training split."""
     samples_out: int
@@ -71,6 +73,7 @@ def run(params: Params, *, splits: Path, out: Out, plots: Out, progress: Progres
         )
     progress.finish(note=f"{made.rows:,} extra samples of {info.rows:,}")
     return AugmentReport(
+        headline=f"{made.rows:,} extra samples of {info.rows:,}",
         samples_in=info.rows,
         samples_out=made.rows,
         by_class_in=info.by_class,

@@ -55,6 +55,8 @@ class SourceSummary(Report):
 class CollectReport(Report):
     """What came in."""
 
+    headline: str
+    """For the terminal."""
     rows: int
     by_class: dict[str, int]
     by_split: dict[str, int]
@@ -99,7 +101,9 @@ def run(params: Params, *, sources: Path, out: Out, places: Places, progress: Pr
     progress.finish(f"{tally.rows} records")
     if state_of(files) != before:
         raise SourceError("a file of the sources changed while it was read. Wait until it is complete, then run again.")
+    faulty = sum(fault.count for fault in tally.faults.values())
     return CollectReport(
+        headline=f"{tally.rows:,} records" + (f", {faulty:,} of them unreadable" if faulty else ""),
         rows=tally.rows,
         by_class=tally.by_class,
         by_split=tally.by_split,

@@ -37,6 +37,8 @@ class Params(Section):
 class PackageReport(Report):
     """What is in the package."""
 
+    headline: str
+    """For the terminal."""
     digest: str
     """sha256 of manifest.json, which has the sha256 of every file."""
     fingerprint: str
@@ -75,6 +77,7 @@ def run(params: Params, *, model: Path, evaluation: Path, examples: Path, card: 
     write_text(out / "README.md", render_card(written, model=info.model_dump(mode="json"), evaluation=judged))
     files = write_manifest(out)
     return PackageReport(
+        headline=f"{sum(each['bytes'] for each in files.values()) / 1e6:.1f} MB, agrees with the network to {difference:.0e}",
         digest=file_sha256(out / MANIFEST_NAME),
         fingerprint=info.fingerprint,
         files={name: each["bytes"] for name, each in files.items()},

@@ -76,6 +76,8 @@ class DropReport(Report):
 class SplitReport(Report):
     """What stands where, and what was left out."""
 
+    headline: str
+    """For the terminal."""
     by: str
     seed: int
     rows_in: int
@@ -134,11 +136,13 @@ def run(params: Params, *, validated: Path, splits: Out, progress: Progress | No
 
     clashing = table["id"].filter(pa.array(clash)).unique().to_pylist()
     pairs = np.flatnonzero(near.partner >= 0)
+    sizes = {name: len(assignment.members(number)) for number, name in enumerate(SPLITS)}
     return SplitReport(
+        headline=", ".join(f"{size:,} {name}" for name, size in sizes.items()),
         by=params.by,
         seed=params.seed,
         rows_in=info.rows,
-        rows={name: len(assignment.members(number)) for number, name in enumerate(SPLITS)},
+        rows=sizes,
         given={name: int((said == number).sum()) for number, name in enumerate(SPLITS)},
         classes=counts,
         dropped={

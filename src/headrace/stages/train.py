@@ -45,6 +45,8 @@ class Params(FitConfig):
 class TrainReport(Report):
     """What reports/train.json says."""
 
+    headline: str
+    """For the terminal."""
     samples: int
     """Records trained on, with augmented copies."""
     parameters: int
@@ -107,7 +109,10 @@ def run(
         logged_until=tracker.begin(fingerprint, params.model_dump(mode="json")),
     )
     kept = fitted.history[fitted.best_epoch - 1]
+    accuracy = kept.get("validation_accuracy")
+    told = f"validation accuracy {accuracy:.4f}" if accuracy is not None else f"loss {fitted.history[-1]['train_loss']:.4f}"
     report = TrainReport(
+        headline=f"{told}, epoch {fitted.best_epoch} of {len(fitted.history)}",
         samples=session.samples,
         parameters=sum(p.numel() for p in fitted.network.parameters()),
         epochs=len(fitted.history),
@@ -115,7 +120,7 @@ def run(
         best_epoch=fitted.best_epoch,
         train_loss=fitted.history[-1]["train_loss"],
         validation_loss=kept.get("validation_loss"),
-        validation_accuracy=kept.get("validation_accuracy"),
+        validation_accuracy=accuracy,
     )
     write_candidate(
         model,
@@ -127,7 +132,7 @@ def run(
         description=session.description,
         seed=params.seed,
         fingerprint=fingerprint,
-        training=report.model_dump(mode="json", exclude={"parameters"}),
+        training=report.model_dump(mode="json", exclude={"headline", "parameters"}),
     )
     measured = ["test"] if params.refit else ["validation", "test"]
     predict_splits(session.around(fitted.network), {name: splits / name for name in measured}, predictions, task, device=where)

@@ -43,6 +43,8 @@ class ExpectationReport(Report):
 class ValidateReport(Report):
     """What goes on, what was kept back, and why."""
 
+    headline: str
+    """For the terminal."""
     rows_in: int
     rows_out: int
     quarantined: int
@@ -91,6 +93,7 @@ def run(
         for outcome in verdict.outcomes
     ]
     return ValidateReport(
+        headline=f"{len(verdict.passed):,} kept, {int(verdict.bad.sum()):,} quarantined",
         rows_in=info.rows,
         rows_out=len(verdict.passed),
         quarantined=int(verdict.bad.sum()),
