@@ -7,10 +7,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from headrace.dataset.schema import read_info
+from headrace.dataset.shards import read_table
 from headrace.errors import DataError
+from headrace.tasks import image_classification as task
 from headrace.training.candidate import load_candidate, write_candidate, write_predictions
 from headrace.training.network import build_network
 
@@ -39,6 +42,21 @@ def test_loaded_candidate_answers_like_the_trained_network(folder):
     assert info.classes == ["left", "right", "none"]
     assert info.parameters == 64 * 3 + 3
     assert not program.training
+
+
+def test_scikit_learn_model_as_a_candidate(splits, tmp_path):
+    """A trainer is anything that writes the folder: a logistic regression is a dense network without hidden layers."""
+    data = read_info(splits / "train")
+    table = read_table(splits / "train")
+    x, y = task.features(table, data.record), table["label"].to_numpy()
+    fitted = LogisticRegression(max_iter=500).fit(x, y)
+    network = linear()
+    network.load_state_dict({"1.weight": torch.from_numpy(fitted.coef_), "1.bias": torch.from_numpy(fitted.intercept_)})
+    write_candidate(tmp_path / "m", network, data=data, name="mlp", options={"hidden": []}, description=DESCRIPTION)
+    program, _ = load_candidate(tmp_path / "m")
+
+    found = program(torch.tensor(task.inputs(table, data.record))).detach().numpy()
+    np.testing.assert_allclose(found, fitted.predict_proba(x), atol=1e-5)
 
 
 def test_equal_candidates_have_equal_bytes(splits, tmp_path):
