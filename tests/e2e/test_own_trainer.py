@@ -1,0 +1,101 @@
+"""examples/own-trainer: a scikit-learn model in a project of its own gets everything that follows training."""
+
+import ast
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.projects import GIT, REPOSITORY, Checkout
+
+EXAMPLE = REPOSITORY / "examples" / "own-trainer"
+
+pytestmark = pytest.mark.xdist_group("own-trainer")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Checkout:
+    """The example as a repository of its own, with the package installed."""
+    top = tmp_path_factory.mktemp("own-trainer")
+    made = subprocess.run(["git", "ls-files", "-z", "-co", "--exclude-standard"], cwd=EXAMPLE, check=True, capture_output=True)
+    for name in filter(None, made.stdout.decode().split("\0")):
+        (top / "project" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(EXAMPLE / name, top / "project" / name)
+    checkout = Checkout(top / "project", top / "home", {"PREFECT_API_URL": prefect_server})
+    (checkout.folder / "dvc.lock").unlink(missing_ok=True)  # of a run in the example itself
+    for arguments in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "A project of its own"]):
+        subprocess.run([*GIT, *arguments], cwd=checkout.folder, check=True)
+    checkout.headrace("setup")
+    return checkout
+
+
+def test_its_deps_are_honest(project: Checkout) -> None:
+    """An installed headrace counts by its keys of environment.json; `headrace lint --fix` in the example mends what differs."""
+    told = project.headrace("lint", "--fix").stdout
+    changed = subprocess.run(["git", "status", "--short"], cwd=project.folder, check=True, capture_output=True, text=True).stdout
+
+    assert "agree" in told
+    assert changed == ""
+
+
+def test_its_pins_are_those_of_the_reference_project() -> None:
+    """Tests run it in one environment with the rest."""
+    whole = json.loads((REPOSITORY / "environment.json").read_text())
+    own = json.loads((EXAMPLE / "environment.json").read_text())
+    own.pop("headrace")
+
+    assert own == {name: whole[name] for name in own}
+
+
+def test_a_run_ends_with_a_champion(project: Checkout) -> None:
+    """Evaluate, gate, package, register, promote and report read only what the trainer wrote."""
+    states = project.states()
+    verdict = json.loads((project.folder / "reports/evaluate.json").read_text())["verdict"]
+    packaged = json.loads((project.folder / "reports/package.json").read_text())
+
+    assert set(states.values()) == {"ran"}
+    assert {"evaluate", "package", "record", "register", "promote", "report"} <= states.keys()
+    assert verdict["allowed"] is True
+    assert packaged["largest_difference"] <= 1e-5
+    assert "version: 1" in project.headrace("trace", "digits-kernel-machine@champion").stdout
+    assert "kernel" in (project.folder / "reports/report.html").read_text()
+    assert project.headrace("run").stdout.startswith("up to date")
+
+
+def test_the_network_computes_what_scikit_learn_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is judged and packaged must be the model that was fitted."""
+    monkeypatch.syspath_prepend(EXAMPLE / "src")
+    import torch
+    from own_trainer.model import fit  # type: ignore[import-not-found]
+    from own_trainer.network import build, convert  # type: ignore[import-not-found]
+
+    drawn = np.random.default_rng(17)
+    pixels = drawn.random((200, 12), np.float32)
+    labels = drawn.integers(0, 3, 200)
+    fitted = fit(pixels, labels, gamma=0.5, components=50, c=10.0, seed=17)
+    network = convert(fitted, build({"components": 50, "gamma": 0.5}, input_shape=(2, 3, 2), num_classes=3))
+    images = torch.from_numpy(pixels).reshape(-1, 2, 3, 2).permute(0, 3, 1, 2)
+
+    np.testing.assert_allclose(
+        torch.softmax(network(images), 1).detach().numpy(), fitted.predict_proba(pixels), atol=1e-4, rtol=0
+    )
+
+
+def test_the_glue_is_short() -> None:
+    """The page on own trainers promises 30 statements, docstrings apart."""
+    tree = ast.parse((EXAMPLE / "src/own_trainer/train.py").read_text(encoding="utf-8"))
+    statements = [node for node in ast.walk(tree) if isinstance(node, ast.stmt)]
+    docstrings = [node for node in statements if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)]
+
+    assert len(statements) - len(docstrings) <= 30
+
+
+def test_the_example_uses_no_private_name() -> None:
+    """It is written against what a user may import."""
+    for path in Path(EXAMPLE / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                assert not [part for part in (node.module or "").split(".") if part.startswith("_")]
+                assert not [alias.name for alias in node.names if alias.name.startswith("_")]
