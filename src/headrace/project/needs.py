@@ -158,7 +158,8 @@ def _stage_code(
         found: dict[str, Import] = {}
         for lookup in code.lookups:
             modules = _named(tree, stage, lookup, values, filled, constants)
-            if (modules is None or not lookup.room) and lookup not in needs.unclear:
+            # What an installed headrace looks up in its own rooms is covered by its key in environment.json.
+            if (modules is None or not lookup.room) and tree.is_own(lookup.file) and lookup not in needs.unclear:
                 needs.unclear.append(lookup)
             for module, template in (modules or {}).items():
                 found.setdefault(module, Import(module, lookup.file, lookup.line))
