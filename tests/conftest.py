@@ -72,7 +72,7 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310  # our own server
+        with urllib.request.urlopen(url, timeout=2) as answer:  # our own server
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False

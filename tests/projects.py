@@ -47,7 +47,9 @@ class Checkout:
         done = subprocess.run(
             command, cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300
         )
-        assert done.returncode == code, f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        assert done.returncode == code, (
+            f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        )
         return done
 
     def headrace(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:

@@ -108,8 +108,12 @@ def _show(value: Any) -> None:
 
 @app.command()
 def run(
-    stage: Annotated[list[str] | None, typer.Option("--stage", "-s", help="Only this stage and what it needs; may be repeated.")] = None,
-    force: Annotated[bool, typer.Option("--force", "-f", help="Run the named stages (or all) even when nothing changed.")] = False,
+    stage: Annotated[
+        list[str] | None, typer.Option("--stage", "-s", help="Only this stage and what it needs; may be repeated.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", "-f", help="Run the named stages (or all) even when nothing changed.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would run and why; change nothing.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every line the stages print.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")] = False,
@@ -132,7 +136,14 @@ def run(
     with _terminated_like_ctrl_c():
         result = run_pipeline(settings, Terminal(quiet=quiet or as_json, verbose=verbose), stages=stage, force=force)
     if as_json:
-        _show({"stages": result.stages, "seconds": round(result.seconds, 2), "up_to_date": result.is_noop, "lines": result.headlines})
+        _show(
+            {
+                "stages": result.stages,
+                "seconds": round(result.seconds, 2),
+                "up_to_date": result.is_noop,
+                "lines": result.headlines,
+            }
+        )
     elif result.is_noop:
         typer.echo(f"up to date, {result.num_stages} stages, {result.seconds:.1f} s")
     elif not quiet:
@@ -157,9 +168,13 @@ def _dry_run(settings: "Settings", wanted: list[str], *, force: bool, as_json: b
         _show({each.name: {"would_run": each.name in stale, "why": stale.get(each.name, "")} for each in plan.stages})
         return
     for each in plan.stages:
-        typer.echo(f"{'would run' if each.name in stale else 'unchanged':<10} {each.name:<10} {stale.get(each.name, '')}".rstrip())
+        typer.echo(
+            f"{'would run' if each.name in stale else 'unchanged':<10} {each.name:<10} {stale.get(each.name, '')}".rstrip()
+        )
     certain = sum(1 for name in stale if not stale[name].startswith("if "))
-    typer.echo(f"\n{certain} of {len(plan.stages)} stages would run for certain, {len(stale) - certain} more if these give another result")
+    typer.echo(
+        f"\n{certain} of {len(plan.stages)} stages would run for certain, {len(stale) - certain} more if these give another result"
+    )
 
 
 @app.command()
@@ -196,7 +211,14 @@ def why(stage: Annotated[str, typer.Argument(help="Name of a stage.")], as_json:
     wanted = next(each for each in plan.stages if each.name == stage)
     reason = plan.stale().get(stage)
     if as_json:
-        _show({"stage": stage, "would_run": reason is not None, "changes": [vars_of(change) for change in wanted.changes], "why": reason})
+        _show(
+            {
+                "stage": stage,
+                "would_run": reason is not None,
+                "changes": [vars_of(change) for change in wanted.changes],
+                "why": reason,
+            }
+        )
         return
     if reason is None:
         typer.echo(f"{stage} is up to date: nothing it depends on has changed since it ran")

@@ -51,7 +51,9 @@ def fill(text: str, values: Mapping[str, Any]) -> str:
         node: Any = values
         for key in match.group(1).split("."):
             if not isinstance(node, Mapping) or key not in node:
-                raise ConfigError(f"dvc.yaml uses ${{{match.group(1)}}}, and params.yaml has no such key. Add it, or mend dvc.yaml.")
+                raise ConfigError(
+                    f"dvc.yaml uses ${{{match.group(1)}}}, and params.yaml has no such key. Add it, or mend dvc.yaml."
+                )
             node = node[key]
         return str(node)
 

@@ -41,5 +41,7 @@ def resolve(room: str, name: str, attribute: str | None, *, where: str) -> Any:
         for part in own.split("."):
             found = getattr(found, part)
     except (ImportError, AttributeError) as error:
-        raise ParamsError(f"{where} is '{name}', which cannot be imported: {error}. Is its folder in the project's src/?") from None
+        raise ParamsError(
+            f"{where} is '{name}', which cannot be imported: {error}. Is its folder in the project's src/?"
+        ) from None
     return found

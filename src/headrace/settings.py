@@ -73,7 +73,9 @@ class Settings(BaseSettings):
     """Seconds a failing download is retried before the stage fails."""
     tracking: bool = True
     """Record runs in MLflow while training; no result depends on it."""
-    mlflow_tracking_uri: str | None = Field(default=None, validation_alias=AliasChoices("MLFLOW_TRACKING_URI", "mlflow_tracking_uri"))
+    mlflow_tracking_uri: str | None = Field(
+        default=None, validation_alias=AliasChoices("MLFLOW_TRACKING_URI", "mlflow_tracking_uri")
+    )
     """MLflow server or database URL; default: SQLite in `home`."""
     mlflow_experiment: str | None = None
     """MLflow experiment; default: the project's name."""

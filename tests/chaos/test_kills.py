@@ -50,7 +50,9 @@ def test_a_kill_at_each_stage_is_recovered_by_a_plain_rerun(
         pid = wait_until(lambda stage=stage: checkout.worker(stage), what=f"start of {stage}", timeout_s=120)
         VICTIMS[victim](psutil.Process(pid)).send_signal(signal.SIGKILL)
         run.wait(60)
-        wait_until(lambda: not checkout.processes(), what=f"the end of all processes after {victim} was killed in {stage}", timeout_s=15)
+        wait_until(
+            lambda: not checkout.processes(), what=f"the end of all processes after {victim} was killed in {stage}", timeout_s=15
+        )
 
     checkout.headrace("run")
 

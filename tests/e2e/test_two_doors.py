@@ -88,7 +88,9 @@ def test_lost_outputs_and_lock_are_restored_without_running(both: tuple[Checkout
     assert before == engineer.lock()
 
 
-def test_a_fresh_clone_with_only_the_remote_executes_no_stage(both: tuple[Checkout, Checkout], origin: Path, tmp_path: Path) -> None:
+def test_a_fresh_clone_with_only_the_remote_executes_no_stage(
+    both: tuple[Checkout, Checkout], origin: Path, tmp_path: Path
+) -> None:
     """An empty disk and the remote are enough."""
     from tests.projects import clone
 

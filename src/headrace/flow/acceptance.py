@@ -30,7 +30,9 @@ def accept(settings: Settings, stage: str, reason: str) -> list[str]:
         found = next(each for each in select(run.plan, [stage]).stages if each.name == stage)
         outs = [change.what for change in found.changes if change.kind in ("out", "new")]
         if outs:
-            raise ConfigError(f"the outputs of {stage} are not those of its last run ({', '.join(outs)}): headrace run --stage {stage}")
+            raise ConfigError(
+                f"the outputs of {stage} are not those of its last run ({', '.join(outs)}): headrace run --stage {stage}"
+            )
         if not found.changes:
             raise ConfigError(f"nothing that {stage} depends on has changed: there is nothing to accept.")
         answer = run.launcher.run(run.launcher.start("commit", stage=stage), lambda _: None)

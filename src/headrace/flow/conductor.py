@@ -74,7 +74,9 @@ def run_pipeline(
             )
         if not run.is_partial:
             outs = [settings.project / "dvc.lock", *(out for stage in run.plan.stages for out in stage.outs)]
-            freshness.remember(settings.local, inputs=run.source_marks, outputs=outs, context=_context(settings), stages=len(wanted))
+            freshness.remember(
+                settings.local, inputs=run.source_marks, outputs=outs, context=_context(settings), stages=len(wanted)
+            )
     return result
 
 

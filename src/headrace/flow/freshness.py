@@ -16,7 +16,16 @@ NAME = "up-to-date.json"
 IGNORED = frozenset({"__pycache__", ".ipynb_checkpoints", ".DS_Store"})
 """As in .dvcignore: they change no result."""
 
-ALWAYS = ("dvc.yaml", "params.yaml", "environment.json", ".dvc/config", ".dvc/config.local", ".dvcignore", "pyproject.toml", ".env")
+ALWAYS = (
+    "dvc.yaml",
+    "params.yaml",
+    "environment.json",
+    ".dvc/config",
+    ".dvc/config.local",
+    ".dvcignore",
+    "pyproject.toml",
+    ".env",
+)
 
 
 def marks(paths: Iterable[Path]) -> dict[str, list[int]]:

@@ -187,7 +187,9 @@ class Launcher:
             with self._lock:
                 socket.send_fds(self._control, [json.dumps(request).encode()], [theirs.fileno(), writing])
                 if not self._control.recv(1):
-                    raise EngineError("the process that runs DVC ended by itself. Run `dvc status` to see whether DVC works here.")
+                    raise EngineError(
+                        "the process that runs DVC ended by itself. Run `dvc status` to see whether DVC works here."
+                    )
         except OSError as error:
             raise EngineError(f"the process that runs DVC cannot be reached ({error}). Run the command again.") from None
         finally:

@@ -217,7 +217,7 @@ def open_run(settings: Settings, terminal: Terminal | None = None) -> Iterator[R
         return
     own = ProcessId.own()
     token = f"{own.pid}-{own.started:.2f}-{os.urandom(4).hex()}"
-    with hold_workspace(settings.local), Launcher(settings.project) as launcher, (terminal or Terminal()) as shown:
+    with hold_workspace(settings.local), Launcher(settings.project) as launcher, terminal or Terminal() as shown:
         run = Run(settings=settings, launcher=launcher, terminal=shown, token=token)
         _current.append(run)
         try:

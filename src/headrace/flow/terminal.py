@@ -7,7 +7,13 @@ from typing import Any, Self
 
 from headrace.settings import variable
 
-MARKS = {"ran": ("✓", "green"), "restored": ("↺", "cyan"), "unchanged": ("·", "dim"), "failed": ("✗", "red"), "done": ("✓", "green")}
+MARKS = {
+    "ran": ("✓", "green"),
+    "restored": ("↺", "cyan"),
+    "unchanged": ("·", "dim"),
+    "failed": ("✗", "red"),
+    "done": ("✓", "green"),
+}
 
 
 class Terminal:

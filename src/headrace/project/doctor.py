@@ -53,7 +53,9 @@ def _look(name: str, look: Callable[[], str]) -> Check:
 
 def _packages(settings: Settings) -> str:
     names = [name for name in read(settings.project) if "." not in name]
-    stages = {"torch", "numpy", "pandas", "pyarrow", "scikit-learn", "mlflow", "prefect", "dvc", "great-expectations"} & set(names)
+    stages = {"torch", "numpy", "pandas", "pyarrow", "scikit-learn", "mlflow", "prefect", "dvc", "great-expectations"} & set(
+        names
+    )
     check_installed(sorted(stages), settings.project / "environment.json")
     return f"{len(stages)} main packages have the versions of environment.json"
 
@@ -107,7 +109,9 @@ def _prefect(settings: Settings) -> str:
     try:
         answer = httpx.get(f"{settings.prefect_api_url.rstrip('/')}/health", timeout=5)
     except httpx.HTTPError as error:
-        raise HeadraceError(f"{settings.prefect_api_url} does not answer ({error}). Start it, or unset PREFECT_API_URL.") from None
+        raise HeadraceError(
+            f"{settings.prefect_api_url} does not answer ({error}). Start it, or unset PREFECT_API_URL."
+        ) from None
     if answer.status_code != 200:
         raise HeadraceError(f"{settings.prefect_api_url}/health answered {answer.status_code}")
     return settings.prefect_api_url
@@ -127,7 +131,9 @@ def _precisions(settings: Settings) -> Iterator[Check]:
         return
     device = torch.device(settings.device)
     name = torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or platform.machine()
-    yield Check("device", is_ok=True, found=f"{settings.device} ({name}), torch {torch.__version__}, python {sys.version_info.major}")
+    yield Check(
+        "device", is_ok=True, found=f"{settings.device} ({name}), torch {torch.__version__}, python {sys.version_info.major}"
+    )
     rates = {
         label: _rate(torch.randn(MATRIX, MATRIX, device=device, dtype=dtype), device)
         for label, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16))

@@ -53,7 +53,9 @@ def record_run(settings: Settings, *, say: Say) -> str:
     files = {f"provenance/{name}": project / name for name in REPRODUCES}
     plots = project / "reports" / "plots"
     files |= {f"plots/{path.relative_to(plots).as_posix()}": path for path in sorted(plots.rglob("*.png"))}
-    files |= {f"reports/{path.name}": path for path in sorted((project / "reports").glob("*.json")) if path.name not in OUTSIDE_DVC}
+    files |= {
+        f"reports/{path.name}": path for path in sorted((project / "reports").glob("*.json")) if path.name not in OUTSIDE_DVC
+    }
     return record_evaluation(
         store_of(settings),
         gather_facts(settings),
@@ -154,7 +156,9 @@ def trace_back(settings: Settings, what: str) -> tuple[dict[str, Any], str]:
 def _promotion_in_words(outcome: Promotion) -> str:
     text = f"{outcome.model} version {outcome.challenger_version}: {outcome.decision.replace('_', ' ')}"
     if outcome.difference is not None and outcome.low is not None and outcome.high is not None:
-        text += f", {outcome.difference:+.4f} against version {outcome.champion_version} ({outcome.low:+.4f} to {outcome.high:+.4f})"
+        text += (
+            f", {outcome.difference:+.4f} against version {outcome.champion_version} ({outcome.low:+.4f} to {outcome.high:+.4f})"
+        )
     return text
 
 
@@ -185,4 +189,6 @@ def _there(path: Path, stage: str) -> Path:
 def _read_lock_entries(project: Path) -> dict[str, str]:
     lock = project / "dvc.lock"
     found = {"dvc.lock": file_sha256(lock)} if lock.exists() else {}
-    return found | {f"out.{path}": digest for path, digest in locked_outs(project).items() if path.startswith(("data/", "models/"))}
+    return found | {
+        f"out.{path}": digest for path, digest in locked_outs(project).items() if path.startswith(("data/", "models/"))
+    }

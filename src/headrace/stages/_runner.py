@@ -59,7 +59,9 @@ def load_stage(name: str) -> StageModule:
         raise ConfigError(f"there is no stage '{name}': no module {module_name}.{did_you_mean(name, known)}") from None
     for attribute in ("Params", "run"):
         if not hasattr(module, attribute):
-            raise ConfigError(f"{module_name} is no stage: it has no `{attribute}`. docs/how-to/add-a-stage.md shows what one needs.")
+            raise ConfigError(
+                f"{module_name} is no stage: it has no `{attribute}`. docs/how-to/add-a-stage.md shows what one needs."
+            )
     hints = typing.get_type_hints(module.run, include_extras=True)
     keywords = [p.name for p in inspect.signature(module.run).parameters.values() if p.kind is p.KEYWORD_ONLY]
     paths = [k for k in keywords if k not in SUPPLIED]
