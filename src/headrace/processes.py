@@ -82,6 +82,17 @@ def starter(pid: int | None = None) -> list[ProcessId]:
     return chain
 
 
+def children(of: ProcessId) -> set[ProcessId]:
+    """The processes that one has started and that live; empty when it is gone."""
+    if not of.is_alive():
+        return set()
+    try:
+        found = psutil.Process(of.pid).children()
+    except psutil.Error:
+        return set()
+    return {identity for process in found if (identity := ProcessId.of(process.pid)) is not None}
+
+
 def watch(others: Iterable[ProcessId], on_death: Callable[[], None]) -> None:
     """Call `on_death` once any of `others` has ended; looks twice a second from a daemon thread."""
     watched = list(others)

@@ -42,6 +42,7 @@ def test_a_kill_at_each_stage_is_recovered_by_a_plain_rerun(
 ) -> None:
     """A kill -9 of the flow, of DVC's process, of the stage itself: the same dvc.lock, no orphan, one model version."""
     checkout = new_clone(victim)
+    checkout.variables["HEADRACE_MAX_STAGES"] = "1"  # one after the other, so that each is met at work
     dag = checkout.folder / "dvc.yaml"
     # With retries a run would recover from a killed stage by itself, and the next kill would find nothing at work.
     dag.write_text(dag.read_text(encoding="utf-8").replace("retries: 2", "retries: 0"), encoding="utf-8")

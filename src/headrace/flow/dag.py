@@ -10,6 +10,7 @@ Of DVC it uses `Repo` with `index.graph`, `reproduce`, `checkout`, `push`, and o
 import contextlib
 import json
 import os
+import select
 import signal
 import socket
 import sys
@@ -17,8 +18,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from headrace.processes import ProcessId, end_group, watch
+from headrace.processes import ProcessId, children, end_group, end_process, watch
 from headrace.settings import set_variable
+
+LOOK_EVERY_S = 1.0
 
 
 def serve(control: socket.socket, owner: ProcessId) -> None:
@@ -35,7 +38,10 @@ def serve(control: socket.socket, owner: ProcessId) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the owner's to handle: it ends our groups
     groups: list[int] = []
+    beside: set[ProcessId] = set()
     while True:
+        while not select.select([control], [], [], LOOK_EVERY_S)[0]:
+            beside |= children(owner)
         message, descriptors, _, _ = socket.recv_fds(control, 65536, 2)
         if not message:
             break
@@ -50,6 +56,10 @@ def serve(control: socket.socket, owner: ProcessId) -> None:
         control.sendall(b".")
     for group in groups:
         end_group(group)
+    if not owner.is_alive():
+        # Killed: nobody else ends what it had started, such as Prefect's temporary server.
+        for process in beside - {ProcessId.own()}:
+            end_process(process)
 
 
 def _child(request: dict[str, Any], reply: int, output: int, owner: ProcessId) -> None:

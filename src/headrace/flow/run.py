@@ -6,6 +6,7 @@ Knows DVC through `launcher.py` and nothing of prefect: `pipelines/train.py` mak
 import contextlib
 import json
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -143,7 +144,11 @@ class Run:
             return f"it ran longer than its limit of {stage.timeout_s:g} s (meta: timeout_s in dvc.yaml), and was ended"
         if "result" in answer:
             return None
-        return str(answer.get("error") or "it was killed from outside")
+        problem = str(answer.get("error") or "exited with -9")
+        killed = re.search(r"exited with (?:-9|137)\b", problem)
+        if killed:
+            return "it was killed (signal 9): by hand, or by the system for want of memory. Run again: it goes on from there"
+        return problem
 
     def _state(self, stage: Stage, lines: list[str]) -> EndState:
         mark = self.settings.local / "executions" / stage.name
