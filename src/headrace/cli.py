@@ -446,16 +446,19 @@ def trace(
 
 @app.command()
 def accept(
-    stage: Annotated[str, typer.Argument(help="Name of a stage.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why the change cannot alter the outputs.")],
+    stages: Annotated[
+        list[str] | None, typer.Argument(help="Names of stages; none: every stage that something has changed for.")
+    ] = None,
+    reason: Annotated[str, typer.Option("--reason", help="Why the change cannot alter the outputs.")] = "",
 ) -> None:
-    """Record that a change to a stage's dependencies cannot alter its outputs (a message, a comment), so that it is not run again.
+    """Record that a change cannot alter the outputs of stages (a message, a comment), so that they are not run again.
 
-    Example: [bold]headrace accept train --reason "reworded an error message"[/]
+    Examples: [bold]headrace accept train --reason "reworded an error message"[/] ·
+    [bold]headrace accept --reason "a comment in errors.py"[/]
     """
     from headrace.flow.acceptance import accept as accept_change
 
-    for line in accept_change(_settings(), stage, reason):
+    for line in accept_change(_settings(), stages or [], reason):
         typer.echo(line)
 
 

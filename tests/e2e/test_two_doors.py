@@ -154,3 +154,22 @@ def test_a_failed_stage_gives_its_outputs_back_and_says_why(new_clone: Callable[
     assert "Traceback" not in failed.stderr + failed.stdout
     assert before == (checkout.folder / "reports" / "split.json").read_text(encoding="utf-8")
     assert (checkout.folder / ".headrace" / "failed" / "split" / "error.json").exists()
+
+
+def test_an_accepted_change_reruns_nothing(both: tuple[Checkout, Checkout]) -> None:
+    """A reworded message must not retrain a model; why it may not is kept in the project's log."""
+    _, operator = both
+    message = operator.folder / "src" / "headrace" / "errors.py"
+    before = message.read_text(encoding="utf-8")
+    message.write_text(before + "\n# reworded\n", encoding="utf-8")
+    try:
+        stale = json.loads(operator.headrace("status", "--json").stdout)["stale"]
+        operator.headrace("accept", "--reason", "a comment only")
+        states = operator.states()
+    finally:
+        message.write_text(before, encoding="utf-8")
+        operator.headrace("accept", "--reason", "the comment is gone again")
+
+    assert STAGES == set(stale)
+    assert {states[stage] for stage in STAGES} == {"unchanged"}
+    assert "a comment only" in (operator.folder / "docs" / "log.md").read_text(encoding="utf-8")

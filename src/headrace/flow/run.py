@@ -24,7 +24,7 @@ from headrace.flow.terminal import Terminal
 from headrace.flow.workspace import hold_workspace
 from headrace.params import did_you_mean
 from headrace.processes import ProcessId
-from headrace.settings import Settings
+from headrace.settings import PREFECT_RUN, Settings, variable
 from headrace.storage.local import write_json
 
 BUSY_WAIT_S = 1.0
@@ -133,7 +133,7 @@ class Run:
         """None when it went well, else what went wrong."""
         execution = self.launcher.start(
             "reproduce",
-            environment={"HEADRACE_RUN": self.token},
+            environment={"HEADRACE_RUN": self.token, PREFECT_RUN: variable(PREFECT_RUN)},
             stage=stage.name,
             force=stage.name in self.forced,
             pull=self.plan.has_remote,

@@ -5,11 +5,13 @@ from typing import Any
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from headrace.flow.launcher import Stage
 from headrace.flow.run import Outcome, Run
 from headrace.flow.steps import Step
+from headrace.settings import PREFECT_RUN, set_variable
 
 
 @task(cache_policy=NO_CACHE, persist_result=False, log_prints=False)
@@ -24,6 +26,7 @@ def stage_task(run: Run, stage: Stage) -> Any:
 
     The time limit is not the task's: Prefect cannot interrupt a call that blocks in a thread, so the process group is killed instead.
     """
+    set_variable(PREFECT_RUN, str(flow_run.id or ""))  # a trained candidate's MLflow run names the flow run that made it
     return _run_stage.with_options(
         name=stage.name,
         task_run_name=stage.name,

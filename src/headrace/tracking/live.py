@@ -6,7 +6,7 @@ from pathlib import Path
 from headrace.dagfile import locked_outs, read_stanzas
 from headrace.fingerprint import file_sha256
 from headrace.params import read_yaml
-from headrace.settings import Settings, current_branch, git, variable
+from headrace.settings import PREFECT_RUN, Settings, current_branch, git, variable
 from headrace.tracking.facts import InputFact, RunFacts
 from headrace.tracking.runs import Store
 from headrace.tracking.tracker import MlflowTracker
@@ -41,7 +41,7 @@ def gather_facts(settings: Settings) -> RunFacts:
         branch=current_branch(project),
         is_dirty=bool(changes(project)),
         environment=file_sha256(environment) if environment.exists() else "",
-        prefect_run=variable("HEADRACE_PREFECT_RUN"),
+        prefect_run=variable(PREFECT_RUN),
     )
 
 
