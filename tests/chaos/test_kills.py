@@ -42,12 +42,11 @@ def test_a_kill_at_each_stage_is_recovered_by_a_plain_rerun(
 ) -> None:
     """A kill -9 of the flow, of DVC's process, of the stage itself: the same dvc.lock, no orphan, one model version."""
     checkout = new_clone(victim)
-    checkout.variables["HEADRACE_MAX_STAGES"] = "1"  # one after the other, so that each is met at work
     dag = checkout.folder / "dvc.yaml"
     # With retries a run would recover from a killed stage by itself, and the next kill would find nothing at work.
     dag.write_text(dag.read_text(encoding="utf-8").replace("retries: 2", "retries: 0"), encoding="utf-8")
     for stage in STAGES:
-        run = checkout.start("headrace", "run", "-q")
+        run = checkout.start("headrace", "run", "-q", "--stage", stage)  # without its siblings, so that each is met at work
         pid = wait_until(lambda stage=stage: checkout.worker(stage), what=f"start of {stage}", timeout_s=120)
         VICTIMS[victim](psutil.Process(pid)).send_signal(signal.SIGKILL)
         run.wait(60)
