@@ -83,7 +83,7 @@ class Checkout:
             pid = int(json.loads(path.read_text(encoding="utf-8"))["pid"])
         except (OSError, ValueError):
             return None
-        return pid if psutil.pid_exists(pid) else None
+        return pid if is_alive(pid) else None
 
     def processes(self) -> list[psutil.Process]:
         """Live processes that work in this checkout."""
@@ -95,6 +95,14 @@ class Checkout:
             except (psutil.Error, OSError):
                 continue
         return found
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and waits for init to take notice does not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def make_origin(folder: Path) -> Path:

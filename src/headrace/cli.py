@@ -64,13 +64,12 @@ def main() -> NoReturn:
         sys.stderr.write("\nstopped. Run the same command again to go on.\n")
         sys.exit(130)
     except Exception as error:
-        import click
-
-        if isinstance(error, click.exceptions.Abort):
-            sys.exit(130)
-        if isinstance(error, click.ClickException):
+        # A wrong command or option. Typer brings its own copy of click, so the class is known by what it can do.
+        if hasattr(error, "show") and hasattr(error, "exit_code"):
             error.show()
             sys.exit(error.exit_code)
+        if type(error).__name__ == "Abort":
+            sys.exit(130)
         if _State.debug:
             raise
         sys.stderr.write(f"unexpected {type(error).__name__}: {error}\nThis is a fault of the program; --debug shows where.\n")
@@ -394,14 +393,17 @@ def promote(
 
 
 @app.command()
-def rollback(reason: Annotated[str, typer.Option("--reason", help="Why; recorded in the ledger.")]) -> None:
+def rollback(
+    reason: Annotated[str, typer.Option("--reason", help="Why; recorded in the ledger.")],
+    to: Annotated[int | None, typer.Option("--to", help="Version; default: the champion before this one.")] = None,
+) -> None:
     """Make the previous champion champion again.
 
     Example: [bold]headrace rollback --reason "wrong labels in last week's data"[/]
     """
     from headrace.registry.operations import roll_back
 
-    _print_outcome(roll_back(_settings(), reason=reason))
+    _print_outcome(roll_back(_settings(), reason=reason, to=to))
 
 
 @app.command()
@@ -417,7 +419,11 @@ def history(as_json: Json = False) -> None:
         _show(entries)
         return
     for entry in entries:
-        typer.echo("  ".join(f"{key}={value}" for key, value in entry.items() if value not in ("", None)))
+        before = f" in place of version {entry['previous_version']}" if entry["previous_version"] else ""
+        typer.echo(
+            f"{entry['time'][:16].replace('T', ' ')}  {entry['action']:<9} {entry['model']} version {entry['version']}{before}"
+        )
+        typer.echo(f"  by {entry['actor']}; {'; '.join(entry['reasons']) or 'no reason given'}")
 
 
 def _print_outcome(outcome: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 import pytest
-from tests.projects import Checkout, clone, wait_until
+from tests.projects import Checkout, clone, is_alive, wait_until
 
 STAGES = ("collect", "validate", "split", "augment", "baseline", "train", "evaluate", "package")
 
@@ -70,7 +70,7 @@ def test_dvc_by_hand_killed_leaves_no_stage_behind(clean_lock: dict[str, Any], n
     run.send_signal(signal.SIGKILL)
     run.wait(10)
 
-    wait_until(lambda: not psutil.pid_exists(pid), what="the end of the orphaned stage", timeout_s=10)
+    wait_until(lambda: not is_alive(pid), what="the end of the orphaned stage", timeout_s=10)
     checkout.run("dvc", "repro")
 
     assert clean_lock == checkout.lock()

@@ -4,7 +4,6 @@ import platform
 import shutil
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -131,9 +130,7 @@ def _precisions(settings: Settings) -> Iterator[Check]:
         return
     device = torch.device(settings.device)
     name = torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or platform.machine()
-    yield Check(
-        "device", is_ok=True, found=f"{settings.device} ({name}), torch {torch.__version__}, python {sys.version_info.major}"
-    )
+    yield Check("device", is_ok=True, found=f"{settings.device} ({name}), torch {torch.__version__}")
     rates = {
         label: _rate(torch.randn(MATRIX, MATRIX, device=device, dtype=dtype), device)
         for label, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16))

@@ -128,7 +128,7 @@ def promote_challenger(settings: Settings, *, approve: bool = False) -> Told:
     return Told(_promotion_in_words(outcome), outcome.reasons)
 
 
-def roll_back(settings: Settings, *, reason: str) -> Told:
+def roll_back(settings: Settings, *, reason: str, to: int | None = None) -> Told:
     """Make the previous champion champion again."""
     model = _section(settings, "register", RegisterParams).model
     entry = rollback(
@@ -138,6 +138,7 @@ def roll_back(settings: Settings, *, reason: str) -> Told:
         cache=settings.state_home / "packages",
         actor=_actor(settings),
         reason=reason,
+        to=to,
     )
     return Told(f"{model}: version {entry.version} is champion again, in place of version {entry.previous_version}")
 
