@@ -34,6 +34,8 @@ app.add_typer(recipe_app, name="recipe")
 app.add_typer(stage_app, name="stage")
 app.add_typer(sources_app, name="sources")
 
+MAX_SHOWN_CHANGES = 10
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine.")]
 
 
@@ -170,6 +172,9 @@ def _dry_run(settings: "Settings", wanted: list[str], *, force: bool, as_json: b
         typer.echo(
             f"{'would run' if each.name in stale else 'unchanged':<10} {each.name:<10} {stale.get(each.name, '')}".rstrip()
         )
+    if not stale:
+        typer.echo(f"\nup to date: none of {len(plan.stages)} stages would run")
+        return
     certain = sum(1 for name in stale if not stale[name].startswith("if "))
     typer.echo(
         f"\n{certain} of {len(plan.stages)} stages would run for certain, {len(stale) - certain} more if these give another result"
@@ -328,8 +333,10 @@ def sources_refresh(as_json: Json = False) -> None:
     if as_json:
         _show([vars_of(change) for change in changes])
     else:
-        for change in changes:
+        for change in changes[:MAX_SHOWN_CHANGES]:
             typer.echo(f"{change.what:<8} {change.source}: {change.file}")
+        if len(changes) > MAX_SHOWN_CHANGES:
+            typer.echo(f"... and {len(changes) - MAX_SHOWN_CHANGES:,} more files")
         typer.echo("data/sources.lock is new: headrace run" if changes else "no source has changed")
 
 

@@ -5,6 +5,7 @@
     |-- ConfigError               2   dvc.yaml, settings or environment variables are wrong
     |-- DataError                 3   the data is wrong
     |   |-- SourceError           3   a source cannot be read, or is not what it was
+    |   |   `-- StaleSnapshot   3   data/sources.lock is not that of params.yaml's sources
     |   |-- FormatError           3   bytes that do not hold what their format promises
     |   `-- ValidationFailed      3   more bad records than max_bad_fraction allows
     |-- EnvironmentMismatch       4   installed packages differ from environment.json
@@ -47,6 +48,10 @@ class DataError(HeadraceError):
 
 class SourceError(DataError):
     """A source cannot be read, or its bytes are not those that data/sources.lock promises."""
+
+
+class StaleSnapshot(SourceError):
+    """data/sources.lock is missing, unreadable, or not that of params.yaml's sources."""
 
 
 class FormatError(DataError):

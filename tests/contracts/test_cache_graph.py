@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+from tests.projects import REPOSITORY
 
 from headrace.dagfile import read_stanzas
-from tests.projects import REPOSITORY
 
 HARMLESS = {
     "a network that is not in use": "src/headrace/networks/mlp.py",

@@ -31,7 +31,12 @@ def test_telemetry_is_off(tool: str, tmp_path: object) -> None:
     variables = {name: value for name, value in os.environ.items() if name not in TELEMETRY_OFF}
     code = f"from headrace.settings import Settings, prepare_process; prepare_process(Settings()); {TELLTALES[tool]}"
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False, env=variables, cwd=str(tmp_path)
+        [sys.executable, "-W", "ignore", "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=variables,
+        cwd=str(tmp_path),
     )
 
     assert done.returncode == 0, done.stderr[-2000:]

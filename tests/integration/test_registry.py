@@ -203,6 +203,29 @@ def test_the_life_of_a_champion(store, model, put, make_package, make_splits, wr
     with pytest.raises(RegistryError, match="only champion"):
         rollback(store, model=model, path=path, cache=tmp_path / "cache" / "packages", actor="ada")
 
+def test_a_rolled_back_version_does_not_come_back_by_itself(
+    store, model, put, make_package, make_splits, write_predictions, tmp_path
+):
+    """The next scheduled run has the same evidence as before; somebody who knew better took the version down."""
+    splits = make_splits(wrong=frozenset(range(6)))
+    test, perfect, ids = splits.folder / "test", write_predictions(splits), trained_ids(splits.folder)
+    one, two = make_package("one"), make_package("two")
+    for package in (one, two):
+        put(package, ids)
+        promote(store, PromoteParams(), model=model, workspace=workspace(tmp_path, package, perfect, test), actor="ada")
+    ours = workspace(tmp_path, two, perfect, test)
+    cache = tmp_path / "cache" / "packages"
+    rollback(store, model=model, path=ours.ledger, cache=cache, actor="ada", reason="wrong labels")
+
+    by_itself = promote(store, PromoteParams(), model=model, workspace=ours, actor="ada")
+    approved = promote(store, PromoteParams(), model=model, workspace=ours, actor="ada", approve=True)
+
+    assert by_itself.decision == "kept"
+    assert "rolled back" in by_itself.reasons[0]
+    assert "wrong labels" in by_itself.reasons[0]
+    assert approved.decision == "promoted"
+
+
 
 def test_records_the_champion_was_trained_on_are_left_out(sqlite_store, make_package, make_splits, write_predictions, tmp_path):
     """A champion that has seen test records would win by memory."""

@@ -14,6 +14,7 @@ from headrace.flow.run import Run, open_run
 from headrace.flow.steps import pending
 from headrace.flow.terminal import Terminal
 from headrace.params import did_you_mean
+from headrace.project.preflight import check_params
 from headrace.settings import Settings, current_branch
 
 
@@ -52,6 +53,7 @@ def run_pipeline(
             return RunResult({}, fresh, time.monotonic() - started, is_noop=True)
     # Prefect takes a second to import, and DVC plans in a process of its own: both at once.
     warm = threading.Thread(target=_import_prefect, daemon=True)
+    check_params(settings.project)
     with open_run(settings, terminal) as run:
         warm.start()
         run.look(forced=frozenset())
@@ -81,7 +83,8 @@ def run_pipeline(
 
 
 def plan_only(settings: Settings) -> Plan:
-    """What would run and why; changes nothing and takes no workspace."""
+    """What would run and why; changes nothing and takes no workspace. Raises ParamsError when params.yaml cannot be right."""
+    check_params(settings.project)
     with Launcher(settings.project) as launcher:
         return launcher.plan()
 

@@ -18,6 +18,8 @@ from headrace.errors import ConfigError, EngineError
 from headrace.processes import ProcessId, end_group
 from headrace.settings import child_environment
 
+MAX_SHOWN_CHARS = 60
+
 
 @dataclass(frozen=True)
 class Change:
@@ -32,8 +34,13 @@ class Change:
 
     def __str__(self) -> str:
         if self.kind == "param":
-            return f"{self.what}: {self.old!r} -> {self.new!r}"
+            return f"{self.what}: {_short(self.old)} -> {_short(self.new)}"
         return self.change if self.kind in ("new", "always", "cmd") else f"{self.what} {self.change}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= MAX_SHOWN_CHARS else text[:MAX_SHOWN_CHARS] + "..."
 
 
 @dataclass(frozen=True)

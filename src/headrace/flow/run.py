@@ -33,7 +33,16 @@ BUSY_WAIT_S = 1.0
 DVC_NOISE = ("To track the changes", "To enable auto staging", "Updating lock file", "Generating lock file", "Use `dvc push`")
 
 PERMANENT = frozenset(
-    {"ParamsError", "ConfigError", "FormatError", "ValidationFailed", "DataError", "EnvironmentMismatch", "ResumeRefused"}
+    {
+        "ParamsError",
+        "ConfigError",
+        "FormatError",
+        "ValidationFailed",
+        "DataError",
+        "EnvironmentMismatch",
+        "ResumeRefused",
+        "StaleSnapshot",
+    }
 )
 """Failures that a second try cannot mend."""
 

@@ -133,7 +133,7 @@ def _push(run: Run, log: Log) -> str:
 
 
 STEPS = (
-    Step("record", _has_section("register"), _outcome_key, _record_run),
+    Step("record", _has_section("evaluate"), _outcome_key, _record_run),
     Step("register", _has_section("register"), _outcome_key, _register),
     Step("promote", _has_section("promote"), _outcome_key, _promote),
     Step("report", _has_section("evaluate"), _report_key, _report),

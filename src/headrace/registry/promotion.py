@@ -99,8 +99,20 @@ def promote(
         challenger = _challenger(client, model)
         package = _local_package(workspace.package, challenger)
         champion = version_of(client, model, CHAMPION)
+        withdrawn = _rolled_back(workspace.ledger, model, int(challenger.version))
         if champion is not None and champion.version == challenger.version:
             outcome = _recorded(workspace.ledger, model, int(champion.version))
+        elif champion is not None and withdrawn is not None and not approve:
+            outcome = Promotion(
+                model=model,
+                decision="kept",
+                reasons=[
+                    f"Version {challenger.version} was rolled back{withdrawn}. `headrace promote --approve` tries it again."
+                ],
+                challenger_version=int(challenger.version),
+                champion_version=int(champion.version),
+                test_digest=read_info(workspace.test).digest,
+            )
         else:
             outcome = _decide(client, params, model, challenger, package, champion, workspace, approve=approve)
             if outcome.decision == "promoted":
@@ -110,6 +122,16 @@ def promote(
                 )
     write_json(workspace.report, outcome.model_dump(mode="json"))
     return outcome
+
+
+def _rolled_back(path: Path, model: str, version: int) -> str | None:
+    """When and why somebody took this version down, None when nobody did since it was last promoted."""
+    for entry in reversed(history(path, model)):
+        if entry.action == "promote" and entry.version == version:
+            return None
+        if entry.action == "rollback" and entry.previous_version == version:
+            return f" on {entry.time[:10]}" + (f" ({'; '.join(entry.reasons)})" if entry.reasons else "")
+    return None
 
 
 def _decide(

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from headrace.errors import SourceError
+from headrace.errors import SourceError, StaleSnapshot
 from headrace.sources.bundled import bundled_file
 from headrace.sources.files import DigestCache, find_files
 from headrace.sources.places import Places
@@ -76,11 +76,11 @@ def read_lock(path: Path) -> Lock:
             )
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise SourceError(f"{path} does not exist. {REFRESH}") from None
+        raise StaleSnapshot(f"{path} does not exist. {REFRESH}") from None
     except UnicodeDecodeError:
-        raise SourceError(f"{path} is not text. {REFRESH}") from None
+        raise StaleSnapshot(f"{path} is not text. {REFRESH}") from None
     if any(line.startswith(("<<<<<<<", ">>>>>>>")) for line in text.splitlines()):
-        raise SourceError(
+        raise StaleSnapshot(
             f"{path} has the marks of a merge conflict. Settle collect.sources in params.yaml first, then write it anew: "
             "`headrace sources refresh`, `git add` both files, and `git merge --continue`."
         )
@@ -88,7 +88,7 @@ def read_lock(path: Path) -> Lock:
         return Lock.model_validate(json.loads(text))
     except (json.JSONDecodeError, ValidationError, RecursionError) as error:
         detail = " ".join(str(error).split())[:200]
-        raise SourceError(f"{path} cannot be understood: {detail}. {REFRESH}") from None
+        raise StaleSnapshot(f"{path} cannot be understood: {detail}. {REFRESH}") from None
 
 
 def render(lock: Lock) -> str:
@@ -126,11 +126,11 @@ def check(sources: Sequence[Source], lock: Lock, *, where: str) -> None:
     locked = [entry.source for entry in lock.sources]
     for index, source in enumerate(sources):
         if index >= len(locked) or locked[index] != described(source):
-            raise SourceError(
+            raise StaleSnapshot(
                 f"{where} is stale: source '{source.name}' of params.yaml is not in it as it stands there. {REFRESH}"
             )
     if len(locked) > len(sources):
-        raise SourceError(f"{where} is stale: it has {len(locked)} sources, params.yaml has {len(sources)}. {REFRESH}")
+        raise StaleSnapshot(f"{where} is stale: it has {len(locked)} sources, params.yaml has {len(sources)}. {REFRESH}")
 
 
 def pin(sources: Sequence[Source], places: Places, *, previous: Lock | None = None) -> Lock:

@@ -32,8 +32,8 @@ class PlainProgress:
 
     def finish(self, note: str = "") -> None:
         """End the innermost piece; prints when there is something to tell."""
-        if note:
-            self._line(note)
+        if note and len(self._open) > 1:
+            self._line(note)  # an epoch; what the whole stage came to is told by its headline
         self._open.pop()
         self._done.pop()
 

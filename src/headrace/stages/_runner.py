@@ -101,6 +101,9 @@ def _run(arguments: list[str], settings: Settings, evidence: Path) -> None:
         raise ConfigError("name a stage: python -m headrace.stages STAGE --option path ... ; dvc.yaml has the commands.")
     _watch_starter()
     sys.path[:0] = [str(settings.project / "src"), str(settings.project)]
+    # The flow knows by this mark that the stage was started, and that the evidence, if there is any, is of this time.
+    shutil.rmtree(evidence, ignore_errors=True)
+    write_text(settings.local / "executions" / evidence.name, variable("HEADRACE_RUN"))
     stage = load_stage(arguments[0])
     paths = _parse(stage, arguments[1:])
     stanza = dagfile.read_stanzas(settings.project).get(stage.name)
@@ -110,9 +113,6 @@ def _run(arguments: list[str], settings: Settings, evidence: Path) -> None:
 
     worker = PidFile(settings.local / "working" / f"{stage.name}.json")
     worker.take()
-    shutil.rmtree(evidence, ignore_errors=True)
-    (settings.local / "executions").mkdir(parents=True, exist_ok=True)
-    write_text(settings.local / "executions" / stage.name, variable("HEADRACE_RUN"))
 
     finals = {key: paths[key] for key in (*stage.outputs, "report") if paths.get(key) is not None}
     temporaries = {key: _temporary(path) for key, path in finals.items()}

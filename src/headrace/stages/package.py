@@ -76,8 +76,9 @@ def run(params: Params, *, model: Path, evaluation: Path, examples: Path, card: 
     written = card.read_text(encoding="utf-8") if card.exists() else ""
     write_text(out / "README.md", render_card(written, model=info.model_dump(mode="json"), evaluation=judged))
     files = write_manifest(out)
+    exactness = f"to {difference:.0e}" if difference else "exactly"
     return PackageReport(
-        headline=f"{sum(each['bytes'] for each in files.values()) / 1e6:.1f} MB, agrees with the network to {difference:.0e}",
+        headline=f"{sum(each['bytes'] for each in files.values()) / 1e6:.1f} MB, agrees with the network {exactness}",
         digest=file_sha256(out / MANIFEST_NAME),
         fingerprint=info.fingerprint,
         files={name: each["bytes"] for name, each in files.items()},

@@ -3,6 +3,7 @@
 import shutil
 import socket
 import subprocess
+import sys
 
 from headrace.errors import ConfigError
 from headrace.settings import Settings, child_environment, environment_bin
@@ -24,6 +25,8 @@ def serve(settings: Settings, port: int) -> int:
     prepare(uri)
     mlflow = shutil.which("mlflow", path=str(environment_bin())) or "mlflow"
     command = [mlflow, "ui", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port)]
+    sys.stdout.write(f"MLflow on {uri}\n  http://127.0.0.1:{port}  once it has started; Ctrl-C ends it\n")
+    sys.stdout.flush()
     try:
         return subprocess.run(command, check=False, env=child_environment(), cwd=settings.state_home).returncode
     except KeyboardInterrupt:

@@ -1,0 +1,56 @@
+"""What can be known to be wrong before anything runs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from headrace.errors import ParamsError
+from headrace.params import did_you_mean, read_yaml
+
+SCHEMA = "params.schema.json"
+MAX_SHOWN_CHARS = 80
+
+
+def check_params(project: Path) -> None:
+    """Hold params.yaml against params.schema.json before anything runs: a slip of the pen in `evaluate` must not cost a training.
+
+    What a schema cannot say (a range between two keys, the options of one network) the stage itself checks when it starts. A section
+    that the schema does not know is a stage's own if dvc.yaml has a stage of that name.
+
+    Raises:
+        ParamsError: an unknown key, with the nearest known one, or a value of the wrong type; all of them, a line each.
+    """
+    if not (project / SCHEMA).exists():
+        return
+    from jsonschema import Draft202012Validator
+
+    known = json.loads((project / SCHEMA).read_text(encoding="utf-8"))
+    stages = read_yaml(project / "dvc.yaml").get("stages") or {}
+    wrong: list[str] = []
+    for name, body in read_yaml(project / "params.yaml").items():
+        if name not in known["properties"]:
+            if name not in stages:
+                wrong.append(f"params.yaml: no stage or flow has a section '{name}'.{did_you_mean(name, known['properties'])}")
+            continue
+        validator = Draft202012Validator({**known["properties"][name], "$defs": known["$defs"]})
+        wrong += [_in_words(name, error) for error in validator.iter_errors(body or {})]
+    if wrong:
+        raise ParamsError("\n".join(wrong))
+
+
+def _in_words(section: str, error: Any) -> str:
+    key = ".".join([section, *(str(part) for part in error.absolute_path)])
+    if error.validator == "additionalProperties":
+        properties = error.schema.get("properties", {})
+        unknown = [each for each in error.instance if each not in properties]
+        return "\n".join(f"params.yaml: unknown key '{key}.{each}'.{did_you_mean(each, properties)}" for each in unknown)
+    if error.validator in ("anyOf", "oneOf"):
+        return (
+            f"params.yaml: '{key}' is {_short(error.instance)}, which fits none of its forms. docs/reference/params.md has them."
+        )
+    return f"params.yaml: '{key}': {error.message[:200]}."
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= MAX_SHOWN_CHARS else text[:MAX_SHOWN_CHARS] + "..."

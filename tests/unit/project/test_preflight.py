@@ -1,0 +1,66 @@
+import shutil
+from pathlib import Path
+
+import pytest
+from tests.projects import REPOSITORY
+
+from headrace.errors import ParamsError
+from headrace.project.preflight import check_params
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    for name in ("params.yaml", "params.schema.json", "dvc.yaml"):
+        shutil.copy(REPOSITORY / name, tmp_path / name)
+    return tmp_path
+
+
+def _write(project: Path, old: str, new: str) -> None:
+    path = project / "params.yaml"
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+@pytest.mark.parametrize("recipe", sorted(path.name for path in (REPOSITORY / "recipes").glob("*.yaml")))
+def test_every_recipe_passes(project: Path, recipe: str) -> None:
+    """What we ship is right."""
+    shutil.copy(REPOSITORY / "recipes" / recipe, project / "params.yaml")
+
+    check_params(project)
+
+
+@pytest.mark.badinput
+def test_a_slip_in_a_late_stage_is_found_before_the_first_one_runs(project: Path) -> None:
+    """A misspelt key of `evaluate` must not cost a training."""
+    _write(project, "  resamples: 10000\n", "  resample: 10000\n")
+
+    with pytest.raises(ParamsError, match=r"unknown key 'evaluate\.resample'\. Did you mean 'resamples'\?"):
+        check_params(project)
+
+
+@pytest.mark.badinput
+def test_a_section_nobody_reads_is_refused(project: Path) -> None:
+    """A value that is silently ignored is worse than an error."""
+    _write(project, "baseline:\n", "baselines: {seed: 3}\nbaseline:\n")
+
+    with pytest.raises(ParamsError, match=r"no stage or flow has a section 'baselines'\. Did you mean 'baseline'\?"):
+        check_params(project)
+
+
+@pytest.mark.badinput
+def test_a_value_of_the_wrong_type_names_its_key(project: Path) -> None:
+    """Where and what, before anything runs."""
+    _write(project, "  batch_size: 64\n", "  batch_size: many\n")
+
+    with pytest.raises(ParamsError, match=r"'train\.batch_size': 'many' is not of type 'integer'"):
+        check_params(project)
+
+
+def test_the_section_of_an_own_stage_is_left_to_it(project: Path) -> None:
+    """The schema is generated; a stage that was added a minute ago is not in it."""
+    _write(project, "baseline:\n", "clean: {seed: 3}\nbaseline:\n")
+    dag = project / "dvc.yaml"
+    dag.write_text(dag.read_text(encoding="utf-8").replace("stages:\n", "stages:\n  clean:\n    cmd: echo\n", 1), encoding="utf-8")
+
+    check_params(project)
