@@ -227,7 +227,7 @@ class Launcher:
         log: list[str] = []
         answer = self.run(self.start("plan"), log.append)
         if "result" not in answer:
-            raise ConfigError(f"DVC cannot plan the project: {explain(answer.get('error') or ' '.join(log[-3:]))}")
+            raise ConfigError(f"DVC cannot plan the project: {explain(answer.get('error') or ' '.join(log[-3:]), self._project)}")
         return Plan(
             stages=tuple(
                 Stage(
@@ -245,8 +245,12 @@ class Launcher:
         )
 
 
-def explain(message: str) -> str:
-    """DVC's message with the next step for the cases it leaves the user alone with."""
-    if "dvc.lock" in message and ("<<<<<<<" in message or "invalid" in message.lower() or "could not" in message.lower()):
-        return f"{message} After a merge, take one side: `git checkout --ours dvc.lock`, then `headrace run`."
+def explain(message: str, project: Path) -> str:
+    """DVC's message with the next step for the cases in which it leaves the user alone."""
+    lock = project / "dvc.lock"
+    if "dvc.lock" in message and lock.exists():
+        text = lock.read_text(encoding="utf-8", errors="replace")
+        if any(line.startswith(("<<<<<<<", ">>>>>>>")) for line in text.splitlines()):
+            return "dvc.lock has the marks of a merge conflict. Take one side, `git checkout --ours dvc.lock`, then `headrace run`."
+        return f"{message}. `git checkout dvc.lock` brings the committed one back; without one, delete it: `headrace run` makes it anew."
     return message
