@@ -203,6 +203,7 @@ def test_the_life_of_a_champion(store, model, put, make_package, make_splits, wr
     with pytest.raises(RegistryError, match="only champion"):
         rollback(store, model=model, path=path, cache=tmp_path / "cache" / "packages", actor="ada")
 
+
 def test_a_rolled_back_version_does_not_come_back_by_itself(
     store, model, put, make_package, make_splits, write_predictions, tmp_path
 ):
@@ -224,7 +225,6 @@ def test_a_rolled_back_version_does_not_come_back_by_itself(
     assert "rolled back" in by_itself.reasons[0]
     assert "wrong labels" in by_itself.reasons[0]
     assert approved.decision == "promoted"
-
 
 
 def test_records_the_champion_was_trained_on_are_left_out(sqlite_store, make_package, make_splits, write_predictions, tmp_path):

@@ -251,6 +251,8 @@ def explain(message: str, project: Path) -> str:
     if "dvc.lock" in message and lock.exists():
         text = lock.read_text(encoding="utf-8", errors="replace")
         if any(line.startswith(("<<<<<<<", ">>>>>>>")) for line in text.splitlines()):
-            return "dvc.lock has the marks of a merge conflict. Take one side, `git checkout --ours dvc.lock`, then `headrace run`."
+            return (
+                "dvc.lock has the marks of a merge conflict. Take one side, `git checkout --ours dvc.lock`, then `headrace run`."
+            )
         return f"{message}. `git checkout dvc.lock` brings the committed one back; without one, delete it: `headrace run` makes it anew."
     return message

@@ -61,6 +61,8 @@ def test_the_section_of_an_own_stage_is_left_to_it(project: Path) -> None:
     """The schema is generated; a stage that was added a minute ago is not in it."""
     _write(project, "baseline:\n", "clean: {seed: 3}\nbaseline:\n")
     dag = project / "dvc.yaml"
-    dag.write_text(dag.read_text(encoding="utf-8").replace("stages:\n", "stages:\n  clean:\n    cmd: echo\n", 1), encoding="utf-8")
+    dag.write_text(
+        dag.read_text(encoding="utf-8").replace("stages:\n", "stages:\n  clean:\n    cmd: echo\n", 1), encoding="utf-8"
+    )
 
     check_params(project)
