@@ -13,9 +13,9 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*##\(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
 
-install: $(VENV)/installed  ## create .venv and install the locked environment
+install: $(VENV)/project  ## create .venv and install the locked environment
 
-$(VENV)/installed: requirements.lock pyproject.toml
+$(VENV)/packages: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "Headrace needs Python 3.11 to 3.13, found " + sys.version.split()[0] + "; name one: make PYTHON=python3.11 $(MAKECMDGOALS)")'
 	@$(PYTHON) -m venv --clear $(VENV) || { echo "python3 cannot create an environment; on Debian: apt-get install python3-venv"; exit 1; }
 	@echo "installing $$(grep -c '^[a-z0-9].*==' requirements.lock) packages of requirements.lock into $(VENV) (once, one to three minutes)"
@@ -23,6 +23,9 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	@grep -v '^torch==' requirements.lock > $(VENV)/hashed.txt
 	@$(PIP) --require-hashes --no-deps -r $(VENV)/hashed.txt
 	@$(PIP) $(TORCH)
+	@touch $@
+
+$(VENV)/project: $(VENV)/packages pyproject.toml
 	@$(PIP) --no-deps --no-build-isolation -e .
 	@$(BIN)/headrace setup
 	@touch $@
