@@ -34,7 +34,7 @@ run: install  ## run the pipeline: from raw data to a registered model and repor
 	@$(BIN)/headrace run
 
 test: install  ## run the tests
-	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "not slow"
 
 check: install  ## style, types, import contracts, honest dependencies
 	@$(BIN)/ruff check .
