@@ -7,7 +7,7 @@ params.yaml) do not appear in its flow.
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,24 +29,26 @@ class Step:
     name: str
     applies: Callable[[Run], bool]
     key: Callable[[Settings], str]
-    act: Callable[[Run, Log], str]
-    """Does it; returns a line for the terminal."""
+    act: Callable[[Run, Log], tuple[str, Sequence[str]]]
+    """Does it; returns a line for the terminal, and reasons that belong below it."""
 
     def take(self, run: Run, log: Log) -> Outcome:
         """Do the step unless its key is recorded as done."""
         key = self.key(run.settings)
         done = _done(run.settings)
+        reasons: Sequence[str] = ()
         if done.get(self.name, {}).get("key") == key:
             outcome = Outcome(EndState.UNCHANGED, 0.0, str(done[self.name].get("headline", "")))
         else:
             started = time.monotonic()
             run.terminal.begin(self.name)
-            line = self.act(run, log)
-            log(line)
+            line, reasons = self.act(run, log)
+            for each in (line, *reasons):
+                log(each)
             outcome = Outcome(EndState.RAN, time.monotonic() - started, line)
             _record(run.settings, self.name, self.key(run.settings), line)
         run.outcomes[self.name] = outcome
-        run.terminal.end(self.name, outcome.state, outcome.seconds, outcome.headline)
+        run.terminal.end(self.name, outcome.state, outcome.seconds, outcome.headline, below=reasons)
         return outcome
 
 
@@ -93,43 +95,46 @@ def _report_key(settings: Settings) -> str:
     )
 
 
-def _record_run(run: Run, log: Log) -> str:
+def _record_run(run: Run, log: Log) -> tuple[str, Sequence[str]]:
     from headrace.registry.operations import record
 
-    return record(run.settings, say=log)
+    return record(run.settings, say=log), ()
 
 
-def _register(run: Run, log: Log) -> str:
+def _register(run: Run, log: Log) -> tuple[str, Sequence[str]]:
     from headrace.registry.operations import register_package
 
-    return register_package(run.settings, say=log).headline
+    told = register_package(run.settings, say=log)
+    return told.headline, told.reasons
 
 
-def _promote(run: Run, _log: Log) -> str:
+def _promote(run: Run, _log: Log) -> tuple[str, Sequence[str]]:
     from headrace.registry.operations import promote_challenger
 
-    return promote_challenger(run.settings).headline
+    told = promote_challenger(run.settings)
+    return told.headline, told.reasons
 
 
-def _report(run: Run, log: Log) -> str:
+def _report(run: Run, log: Log) -> tuple[str, Sequence[str]]:
     from headrace.flow.page import write_page
 
     run.save_timings()
-    return write_page(
+    page = write_page(
         run.settings,
         say=log,
         parents={stage.name: stage.parents for stage in run.plan.stages},
         lines={name: outcome.headline for name, outcome in run.outcomes.items()},
     )
+    return page, ()
 
 
-def _push(run: Run, log: Log) -> str:
+def _push(run: Run, log: Log) -> tuple[str, Sequence[str]]:
     from headrace.errors import EngineError
 
     answer = run.launcher.run(run.launcher.start("push"), log)
     if "result" not in answer:
         raise EngineError(f"pushing to the remote failed: {answer.get('error', 'it was killed')}. `headrace run` tries again.")
-    return f"{answer['result']} objects sent"
+    return f"{answer['result']} objects sent", ()
 
 
 STEPS = (

@@ -2,6 +2,7 @@
 
 import sys
 import threading
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -67,8 +68,8 @@ class Terminal:
         if self._verbose and not self._quiet:
             self.say(f"  {name} | {text}")
 
-    def end(self, name: str, state: str, seconds: float, headline: str) -> None:
-        """A stage or step ended."""
+    def end(self, name: str, state: str, seconds: float, headline: str, *, below: Sequence[str] = ()) -> None:
+        """A stage or step ended; `below` are reasons that belong to it."""
         with self._lock:
             if self._bars is not None and name in self._tasks:
                 self._bars.remove_task(self._tasks.pop(name))
@@ -83,6 +84,8 @@ class Terminal:
             self._console().print(Text(text, style=colour if state in ("failed", "unchanged") else ""))
         else:
             self.say(text)
+        for line in below:
+            self.say(f"    {line}")
 
     def say(self, text: str) -> None:
         """Print a line above whatever is live."""

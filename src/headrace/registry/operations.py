@@ -109,7 +109,9 @@ def promote_challenger(settings: Settings, *, approve: bool = False) -> Told:
     verdict = _read(project / "reports" / "evaluate.json")["verdict"]
     model = _section(settings, "register", RegisterParams).model
     if verdict.get("allowed") is not True:
-        return Told(f"{model}: nothing to promote, the candidate was not registered", verdict.get("reasons", ()))
+        return Told(
+            f"{model}: nothing to promote", ("The gate of `evaluate` refused the candidate; `headrace register` says why.",)
+        )
     outcome = promote(
         store_of(settings),
         _section(settings, "promote", PromoteParams),
