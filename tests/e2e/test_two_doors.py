@@ -146,7 +146,7 @@ def test_a_failed_stage_gives_its_outputs_back_and_says_why(new_clone: Callable[
     checkout = new_clone("broken")
     checkout.headrace("run", "--stage", "split")
     before = (checkout.folder / "reports" / "split.json").read_text(encoding="utf-8")
-    checkout.set_param("split", test_fraction=0.000001)
+    checkout.set_param("split", test=0.000001)
 
     failed = checkout.headrace("run", "--stage", "split", code=6)
 
