@@ -213,9 +213,10 @@ def prepare_process(settings: Settings) -> None:
     """
     for name, value in {**TELEMETRY_OFF, **MLFLOW_DEFAULTS, **PREFECT_DEFAULTS}.items():
         os.environ.setdefault(name, value)
-    # Threads that wait for each other by spinning bring a stage to a crawl when another stage wants the cores too: 40 steps of a small
-    # convolution on two cores under load took 4.1 s spinning and 2.0 s sleeping.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # OpenMP's threads wait for each other by spinning, without end by default: a stage then crawls when another one wants the cores
+    # (twice as long, three jobs on two cores). Sleeping at once costs a small network half its speed; a short spin has neither fault:
+    # docs/log.md.
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     for name in THREAD_VARIABLES:
         os.environ[name] = str(settings.thread_count)
     os.environ.setdefault("PREFECT_HOME", str(settings.state_home / "prefect"))
