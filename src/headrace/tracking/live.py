@@ -16,6 +16,9 @@ VOLATILE = ("dvc.lock", "params.yaml", "data/sources.lock", "docs/log.md")
 
 TRAINING_STAGE = "train"
 
+PATIENCE_S = 15.0
+"""Live metrics begin after this: a shorter training is over before anybody could look at it."""
+
 
 def store_of(settings: Settings) -> Store:
     """Where the project's runs are recorded."""
@@ -52,4 +55,11 @@ def changes(project: Path) -> str:
 
 def live_tracker(settings: Settings, *, say: Callable[[str], None]) -> MlflowTracker:
     """The tracker of a training in this project; MLflow is imported in its own thread."""
-    return MlflowTracker(store_of(settings), gather_facts(settings), spool=settings.local / "spool", say=say)
+    return MlflowTracker(
+        store_of(settings),
+        gather_facts(settings),
+        spool=settings.local / "spool",
+        say=say,
+        patience_s=PATIENCE_S,
+        is_followed=bool(variable("HEADRACE_RUN")),  # the flow's `record` step replays the spool
+    )

@@ -35,10 +35,22 @@ class MlflowTracker:
         facts: what the run carries besides metrics.
         spool: folder of unsent metrics.
         say: prints one line for the person at the terminal.
+        patience_s: how long nothing is sent: importing MLflow takes two seconds of a core, half of what a small training costs.
+        is_followed: whether somebody replays the spool after the training; one that ends within its patience is left to them.
     """
 
-    def __init__(self, store: Store, facts: RunFacts, *, spool: Path, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        facts: RunFacts,
+        *,
+        spool: Path,
+        say: Callable[[str], None],
+        patience_s: float = 0.0,
+        is_followed: bool = False,
+    ) -> None:
         self._store, self._facts, self._folder, self._say = store, facts, spool, say
+        self._patience_s, self._is_followed = patience_s, is_followed
         self._spool: Spool | None = None
         self._sender: _Sender | None = None
 
@@ -60,7 +72,7 @@ class MlflowTracker:
             self._say(f"Metrics are not recorded: {spool.path} cannot be written ({error.strerror}).")
             return -1
         self._spool = spool
-        self._sender = _Sender(self._store, spool, self._say)
+        self._sender = _Sender(self._store, spool, self._say, patience_s=self._patience_s, is_followed=self._is_followed)
         self._sender.start()
         return -1
 
@@ -185,8 +197,9 @@ def _send_some(run: _Run, reader: SpoolReader) -> bool:
 class _Sender(threading.Thread):
     """Sends a spool while it grows."""
 
-    def __init__(self, store: Store, spool: Spool, say: Callable[[str], None]) -> None:
+    def __init__(self, store: Store, spool: Spool, say: Callable[[str], None], *, patience_s: float, is_followed: bool) -> None:
         super().__init__(name="mlflow-sender", daemon=True)
+        self._patience_s, self._is_followed, self._is_left = patience_s, is_followed, False
         self._store, self._spool, self._say = store, spool, say
         self._reader = SpoolReader(spool.path)
         self._ending = threading.Event()
@@ -194,6 +207,9 @@ class _Sender(threading.Thread):
         self._reason = "MLflow did not answer in time."
 
     def run(self) -> None:
+        self._is_left = self._ending.wait(self._patience_s) and self._is_followed
+        if self._is_left:
+            return
         run: _Run | None = None
         attempts = END_ATTEMPTS
         while attempts:
@@ -226,7 +242,7 @@ class _Sender(threading.Thread):
         self.join(END_LIMIT_S)
         if self._is_complete:
             self._spool.remove()
-        else:
+        elif not self._is_left:
             self._say_once()
 
     def _say_once(self) -> None:
