@@ -68,7 +68,7 @@ class Checkout:
         """Change values of params.yaml, keeping the rest."""
         from ruamel.yaml import YAML
 
-        yaml = YAML()
+        yaml = YAML()  # ruamel's round trip: it keeps comments, builds plain values and runs no tag
         path = self.folder / "params.yaml"
         loaded = yaml.load(path.read_text(encoding="utf-8"))
         for key, value in values.items():
