@@ -14,10 +14,11 @@ import pytest
 from headrace.errors import ParamsError, RegistryError
 from headrace.fingerprint import file_sha256
 from headrace.registry import champions, ledger, versions
+from headrace.registry.chain import render
 from headrace.registry.champions import history, rollback
 from headrace.registry.packages import ID_DIGITS, trained_ids
 from headrace.registry.promotion import PromoteParams, Workspace, promote
-from headrace.registry.trace import render, trace
+from headrace.registry.trace import trace
 from headrace.registry.versions import CHALLENGER, CHAMPION, RegisterParams, fetch, register, version_of
 from headrace.tracking.facts import RunFacts
 from headrace.tracking.runs import Store, open_run
@@ -160,7 +161,7 @@ def test_a_registration_killed_anywhere_is_adopted_by_the_next(sqlite_store, mak
     assert len(client.search_model_versions("name = 'digits'")) == 1
     experiment = experiment_id(client, sqlite_store.experiment)
     assert len(client.search_logged_models([experiment])) == 1
-    assert trace(sqlite_store, "digits@challenger")["version"]["package"] == outcome.package
+    assert version_of(client, "digits", CHALLENGER).tags[versions.PACKAGE_TAG] == outcome.package
 
 
 def test_the_life_of_a_champion(store, model, put, make_package, make_splits, write_predictions, tmp_path):
@@ -184,7 +185,7 @@ def test_the_life_of_a_champion(store, model, put, make_package, make_splits, wr
     assert (second.decision, second.champion_version, second.challenger_version) == ("promoted", 1, 2)
     assert (second.challenger_correct, second.champion_correct, second.records) == (60, 54, 60)
     assert second.low > 0
-    assert again == second
+    assert again == second.model_copy(update={"is_new": False}), "told as what it is: the decision of before"
     assert third.decision == "kept"
     assert "may be worse" in third.reasons[0]
     assert json.loads((tmp_path / "promotion.json").read_text())["decision"] == "kept"
@@ -196,7 +197,7 @@ def test_the_life_of_a_champion(store, model, put, make_package, make_splits, wr
 
     assert (back.version, back.previous_version, back.reasons) == (1, 2, ["wrong labels"])
     assert int(version_of(client, model, CHAMPION).version) == 1
-    assert ledger.verify_chain(path) == 3
+    assert len(ledger.read(path)) == 3
     for wrong, message in ((1, "champion of .* already"), (9, "has no version 9. It has 1, 2, 3")):
         with pytest.raises(RegistryError, match=message):
             rollback(store, model=model, path=path, cache=tmp_path / "cache" / "packages", actor="ada", to=wrong)
@@ -346,40 +347,59 @@ def test_a_promotion_killed_before_its_alias_is_finished_by_the_next(
 
     assert outcome.decision == "promoted"
     assert int(version_of(client, "digits", CHAMPION).version) == 1
-    assert ledger.verify_chain(place.ledger) == 1
+    assert len(ledger.read(place.ledger)) == 1
 
 
-def test_a_model_is_traced_to_its_sources(store, model, put, make_package):
+def test_a_model_is_traced_by_any_of_its_names(store, model, put, make_package, tmp_path):
     """By name, alias, version or run id: the same run, fingerprint and commit."""
+    path = tmp_path / "ledger.jsonl"
     outcome = put(make_package())
-    found = trace(store, model)
+    found = trace(store, model, path=path)
 
     assert found["version"]["package"] == outcome.package
     assert found["fingerprint"] == found["version"]["lineage"]["fingerprint"]
-    assert trace(store, f"{model}@challenger")["run"] == trace(store, f"{model}/1")["run"] == found["run"]
-    assert trace(store, found["run"]["id"])["fingerprint"] == found["fingerprint"]
-    assert f"model: {model}" in render(found)
+    for name in (f"{model}@challenger", f"{model}/1", found["run"]["id"]):
+        assert trace(store, name, path=path)["run"] == found["run"]
+    assert f"{model} version 1 (challenger)" in render(found)
 
 
-def test_a_trace_names_sources_and_what_each_stage_made(sqlite_store, make_package):
+def test_a_trace_names_sources_and_what_each_stage_made(sqlite_store, make_package, tmp_path):
     """Read from the run's own artifacts: nobody needs the checkout that made the model."""
+    path = tmp_path / "ledger.jsonl"
     register_in(sqlite_store, "digits", make_package())
     client = connect(sqlite_store.uri)
-    run_id = trace(sqlite_store, "digits")["run"]["id"]
-    lock = "stages:\n  split:\n    cmd: x\n    outs:\n    - path: data/splits\n      md5: abc.dir\n"
-    client.log_text(run_id, lock, "provenance/dvc.lock")
-    client.log_text(run_id, "digits: sha256 1234\n", "provenance/data/sources.lock")
-    found = trace(sqlite_store, "digits@challenger")
+    run_id = trace(sqlite_store, "digits", path=path)["run"]["id"]
+    file = {"name": "digits.csv", "url": "bundled:digits", "size": 12, "sha256": "1" * 64}
+    client.log_text(run_id, "stages:\n  split:\n    outs:\n    - path: data/splits\n      md5: abc.dir\n", "provenance/dvc.lock")
+    client.log_text(run_id, json.dumps({"sources": [{"files": [file]}]}), "provenance/data/sources.lock")
+    found = trace(sqlite_store, "digits@challenger", path=path)
 
-    assert found["stages"] == {"split": {"data/splits": "abc.dir"}}
-    assert "| digits: sha256 1234" in render(found)
+    assert found["dvc_lock"]["stages"] == {"split": {"data/splits": "abc.dir"}}
+    assert found["sources"] == [file]
+    assert "digits.csv  12 bytes  sha256 11111111  from bundled:digits" in render(found)
+
+
+def test_a_trace_tells_who_made_it_champion_and_why(sqlite_store, make_package, make_splits, write_predictions, tmp_path):
+    """The end of the chain is a decision; a ledger that has lost it is told apart from a model that never was champion."""
+    splits, package = make_splits(), make_package()
+    register_in(sqlite_store, "digits", package)
+    place = workspace(tmp_path, package, write_predictions(splits), splits.folder / "test")
+    before = render(trace(sqlite_store, "digits", path=place.ledger))
+    promote(sqlite_store, PromoteParams(), model="digits", workspace=place, actor="ada")
+    after = render(trace(sqlite_store, "digits", path=place.ledger))
+    place.ledger.unlink()
+    lost = render(trace(sqlite_store, "digits", path=place.ledger))
+
+    assert before.splitlines()[-1] == "champion  never"
+    assert "promoted by ada\n            The first model of this name" in after
+    assert "the end of the ledger is lost" in lost
 
 
 @pytest.mark.parametrize("what", ["nobody", "nobody@champion", "nobody/3", "nobody/x", "0" * 32])
-def test_tracing_what_is_not_there_says_what_is(sqlite_store, what):
+def test_tracing_what_is_not_there_says_what_is(sqlite_store, what, tmp_path):
     """A wrong name is the user's, so it is no stack trace."""
     with pytest.raises(ParamsError, match=f"'{what}' is no"):
-        trace(sqlite_store, what)
+        trace(sqlite_store, what, path=tmp_path / "ledger.jsonl")
 
 
 def test_trained_ids_are_those_of_train_and_validation(make_splits, sqlite_store, make_package, tmp_path):

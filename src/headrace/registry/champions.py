@@ -50,7 +50,7 @@ def rollback(
         if target is None:
             raise RegistryError(
                 f"Version {current.version} is the only champion {model} has had, says {path}. Name a version: "
-                f"`headrace rollback {model} --to N`."
+                f'`headrace rollback --to N --reason "..."`.'
             )
         if target == int(current.version):
             raise RegistryError(f"Version {target} is the champion of {model} already. Name another: `headrace history`.")

@@ -69,22 +69,6 @@ def read(path: Path) -> list[Entry]:
     return entries
 
 
-def verify_chain(path: Path, *, last: str | None = None) -> int:
-    """Check the whole chain; returns the number of entries.
-
-    Args:
-        path: of the ledger.
-        last: digest of an entry that must be there, kept elsewhere (a tag in the registry): a cut-off tail shows only so.
-
-    Raises:
-        RegistryError: the chain is broken, or `last` is not in it.
-    """
-    entries = read(path)
-    if last is not None and last not in {entry.digest for entry in entries}:
-        raise RegistryError(f"{path}: the registry knows entry {last[:12]}, the ledger does not: its end is missing. {_ADVICE}")
-    return len(entries)
-
-
 def append(
     path: Path,
     *,

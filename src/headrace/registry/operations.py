@@ -15,10 +15,11 @@ from headrace.dagfile import locked_outs
 from headrace.errors import ConfigError
 from headrace.fingerprint import file_sha256
 from headrace.params import load_section
+from headrace.registry.chain import render
 from headrace.registry.champions import history, rollback
 from headrace.registry.packages import trained_ids
 from headrace.registry.promotion import PromoteParams, Promotion, Workspace, promote
-from headrace.registry.trace import render, trace
+from headrace.registry.trace import trace
 from headrace.registry.versions import RegisterParams, register
 from headrace.settings import Settings, current_branch, git
 from headrace.tracking.evidence import record_evaluation
@@ -127,7 +128,7 @@ def promote_challenger(settings: Settings, *, approve: bool = False) -> Told:
         actor=_actor(settings),
         approve=approve,
     )
-    return Told(_promotion_in_words(outcome), outcome.reasons)
+    return Told(_promotion_in_words(outcome), outcome.reasons if outcome.is_new else ())
 
 
 def roll_back(settings: Settings, *, reason: str, to: int | None = None) -> Told:
@@ -152,12 +153,14 @@ def past(settings: Settings) -> list[dict[str, Any]]:
 
 def trace_back(settings: Settings, what: str) -> tuple[dict[str, Any], str]:
     """Where a model or run came from: as data, and as text."""
-    found = trace(store_of(settings), what)
+    found = trace(store_of(settings), what, path=settings.ledger)
     return found, render(found)
 
 
 def _promotion_in_words(outcome: Promotion) -> str:
-    text = f"{outcome.model} version {outcome.challenger_version}: {outcome.decision.replace('_', ' ')}"
+    if not outcome.is_new:
+        return f"{outcome.model} version {outcome.challenger_version}: already champion"
+    text = f"{outcome.model} version {outcome.challenger_version}: {outcome.decision}"
     if outcome.difference is not None and outcome.low is not None and outcome.high is not None:
         text += (
             f", {outcome.difference:+.4f} against version {outcome.champion_version} ({outcome.low:+.4f} to {outcome.high:+.4f})"

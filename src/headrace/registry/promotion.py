@@ -51,6 +51,8 @@ class Promotion(Report):
     challenger_version: int
     champion_version: int | None
     """The champion it was compared with; None for the first model."""
+    is_new: bool = True
+    """False when the challenger was champion already: this is the decision that made it so, from the ledger."""
     difference: float | None = None
     """Accuracy of the challenger minus accuracy of the champion, on the records neither has seen."""
     low: float | None = None
@@ -253,6 +255,12 @@ def _recorded(path: Path, model: str, version: int) -> Promotion:
     """The decision that made this version champion, from the ledger."""
     for entry in reversed(history(path, model)):
         if entry.version == version and entry.action == "promote" and entry.evidence:
-            return Promotion.model_validate(entry.evidence)
-    reason = "It is the champion already; the ledger does not say since when."
-    return Promotion(model=model, decision="promoted", reasons=[reason], challenger_version=version, champion_version=version)
+            return Promotion.model_validate({**entry.evidence, "is_new": False})
+    return Promotion(
+        model=model,
+        decision="promoted",
+        reasons=["The ledger does not say since when."],
+        challenger_version=version,
+        champion_version=None,
+        is_new=False,
+    )

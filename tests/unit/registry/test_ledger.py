@@ -1,13 +1,11 @@
 """The ledger shows every change that was made to it."""
 
-import json
-
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from headrace.errors import RegistryError
-from headrace.registry.ledger import append, champions, read, verify_chain
+from headrace.registry.ledger import append, champions, read
 
 
 def promote(path, version, *, action="promote", model="digits", previous=None):
@@ -39,7 +37,6 @@ def test_entries_are_chained_and_numbered(ledger):
 
     assert [entry.sequence for entry in entries] == [1, 2, 3, 4]
     assert [entry.previous for entry in entries[1:]] == [entry.digest for entry in entries[:-1]]
-    assert verify_chain(ledger, last=entries[-1].digest) == 4
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -54,20 +51,20 @@ def test_any_changed_byte_is_found(ledger, data):
     copy.write_bytes(content[:place] + bytes([byte]) + content[place + 1 :])
 
     with pytest.raises(RegistryError, match=r"line \d"):
-        verify_chain(copy)
+        read(copy)
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(order=st.lists(st.integers(0, 3), max_size=6))
 def test_any_removal_move_or_repetition_of_lines_is_found(ledger, order):
-    """Every line is intact by itself: the chain and the anchor in the registry show the rest."""
+    """Every line is intact by itself: the chain shows the rest. Only a cut-off end is left to the marks in the registry."""
     lines = ledger.read_bytes().splitlines(keepends=True)
-    assume(order != [0, 1, 2, 3])
+    assume(order != list(range(len(order))))
     copy = ledger.with_name("copy.jsonl")
     copy.write_bytes(b"".join(lines[index] for index in order))
 
     with pytest.raises(RegistryError):
-        verify_chain(copy, last=json.loads(lines[-1])["digest"])
+        read(copy)
 
 
 def test_a_line_cut_by_a_crash_is_dropped_by_the_next_entry(ledger):
@@ -77,7 +74,7 @@ def test_a_line_cut_by_a_crash_is_dropped_by_the_next_entry(ledger):
 
     assert len(read(ledger)) == 4
     assert promote(ledger, 5).sequence == 5
-    assert verify_chain(ledger) == 5
+    assert len(read(ledger)) == 5
 
 
 def test_nothing_is_added_to_a_broken_chain(ledger):
