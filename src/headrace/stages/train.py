@@ -38,6 +38,8 @@ class Params(FitConfig):
     """Random changes to every batch, made on the device."""
     prediction: dict[str, Any] = Field(default={})
     """How the program around the network answers; images: `flip` and `shift`."""
+    calibrate: bool = False
+    """Measure on the validation split the temperature that makes the probabilities mean what they say; accuracy stays."""
     refit: bool = False
     """Train on the validation split too; nothing is selected by it then, and no prediction for it is written."""
 
@@ -59,6 +61,8 @@ class TrainReport(Report):
     validation_loss: float | None
     validation_accuracy: float | None
     """Of the kept weights as the loop measures them, without averaging over views; null after a refit."""
+    temperature: float | None
+    """What the scores are divided by before the softmax; null when it was not asked for."""
 
 
 def run(
@@ -94,6 +98,7 @@ def run(
         else build_policy(params.augmentation, (channels, height, width), where="train.augmentation"),
         device=where,
         scratch=scratch,
+        calibrate=params.calibrate,
     )
     checkpoint = CheckpointFile(scratch, fingerprint=fingerprint, machine=machine_class(where), progress=progress)
     fitted = fit(
@@ -108,6 +113,8 @@ def run(
         tracker=tracker,
         logged_until=tracker.begin(fingerprint, params.model_dump(mode="json")),
     )
+    if params.calibrate and session.validation is not None:  # open_session has refused it otherwise
+        session = session.calibrated(fitted.network, session.validation)
     kept = fitted.history[fitted.best_epoch - 1]
     accuracy = kept.get("validation_accuracy")
     told = f"validation accuracy {accuracy:.4f}" if accuracy is not None else f"loss {fitted.history[-1]['train_loss']:.4f}"
@@ -121,6 +128,7 @@ def run(
         train_loss=fitted.history[-1]["train_loss"],
         validation_loss=kept.get("validation_loss"),
         validation_accuracy=accuracy,
+        temperature=session.description.get("temperature"),
     )
     write_candidate(
         model,

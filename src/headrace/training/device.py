@@ -1,11 +1,15 @@
 """Where training runs: the machine's setting, checked, and said aloud."""
 
+import ctypes
 import os
 
 import torch
 
 from headrace.errors import ConfigError
 from headrace.listening import Progress
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+"""Names of glibc's malloc.h."""
 
 
 def pick_device(name: str, progress: Progress) -> torch.device:
@@ -32,10 +36,20 @@ def pick_device(name: str, progress: Progress) -> torch.device:
             raise ConfigError(f"the device is set to 'mps', which torch {torch.__version__} does not offer on this machine.")
         progress.say("training on the Apple GPU (mps)")
     elif device.type == "cpu":
+        _keep_freed_memory()
         progress.say(f"training on the CPU, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}")
     else:
         raise ConfigError(f"the device is set to '{name}'; Headrace trains on cpu, cuda or mps. Set HEADRACE_DEVICE.")
     return device
+
+
+def _keep_freed_memory() -> None:
+    # glibc gives large blocks back to the system at once, and a training asks for the same ones again in every step: the page faults
+    # take a quarter of the time of a convolutional network (docs/log.md). The process ends after the training; no result changes.
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "gnu_get_libc_version"):
+        libc.mallopt(M_MMAP_MAX, 0)
+        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def machine_class(device: torch.device) -> str:

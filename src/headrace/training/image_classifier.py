@@ -71,14 +71,17 @@ class ImageClassifier(nn.Module):
         network: normalised (B, C, H, W) to scores (B, K).
         preprocessing: what the training images measured.
         prediction: views to average over.
+        temperature: number the scores are divided by before the softmax.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: nn.Module, preprocessing: Preprocessing, prediction: PredictionOptions) -> None:
+    def __init__(
+        self, network: nn.Module, preprocessing: Preprocessing, prediction: PredictionOptions, temperature: float = 1.0
+    ) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.temperature = network, temperature
         self.preprocessing, self.prediction = preprocessing, prediction
         self.register_buffer("mean", torch.tensor(preprocessing.mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(preprocessing.std).view(1, -1, 1, 1), persistent=False)
@@ -90,7 +93,7 @@ class ImageClassifier(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Probabilities of each class, rows sum to 1."""
         x = self.normalise(images.permute(0, 3, 1, 2).to(torch.float32) / 255)
-        return torch.softmax(self.scores(x), dim=1)
+        return torch.softmax(self.scores(x) / self.temperature, dim=1)
 
     def scores(self, x: Tensor) -> Tensor:
         """Scores of normalised images, averaged over the views; the image as it is weighs as much as all moved ones together."""
@@ -113,9 +116,10 @@ class ImageClassifier(nn.Module):
 
 
 def from_description(network: nn.Module, description: dict[str, Any]) -> ImageClassifier:
-    """The program that model.json describes: `preprocessing` and `prediction` around the network."""
+    """The program that model.json describes: `preprocessing`, `prediction` and, where measured, `temperature` around the network."""
     return ImageClassifier(
         network,
         Preprocessing.model_validate(description["preprocessing"]),
         PredictionOptions.model_validate(description["prediction"]),
+        float(description.get("temperature", 1.0)),
     )

@@ -1,14 +1,15 @@
 """What a training needs before its first step: data on the device, network with first weights, loss, the program around it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import nn
 
 from headrace.dataset.schema import read_info
+from headrace.errors import ParamsError
 from headrace.params import parse_section
 from headrace.plugins import resolve
 from headrace.tasks.contract import Task
@@ -17,6 +18,7 @@ from headrace.training.device import resident_bytes
 from headrace.training.loop import FitConfig
 from headrace.training.losses import Loss, find_loss
 from headrace.training.network import build_network
+from headrace.training.temperature import measure_temperature
 
 INITIALISE_SAMPLES = 5000
 """Training inputs that a network's `initialise` sees, drawn by the seed."""
@@ -47,6 +49,11 @@ class Session:
         program: nn.Module = wrap(network, self.description)
         return program.to(self.device).eval()
 
+    def calibrated(self, network: nn.Module, held_out: InOrder) -> Self:
+        """This session with the temperature that trained weights need, measured on records that were held out, in its description."""
+        temperature = measure_temperature(self.around(network), held_out)
+        return replace(self, description={**self.description, "temperature": temperature})
+
     def close(self) -> None:
         """Remove what was streamed to disk."""
         self.mapped.unlink(missing_ok=True)
@@ -65,6 +72,7 @@ def open_session(
     augment: Augment | None,
     device: torch.device,
     scratch: Path,
+    calibrate: bool = False,
 ) -> Session:
     """Load data, build the network from the seed, put both on the device.
 
@@ -80,6 +88,7 @@ def open_session(
         augment: random changes to batches.
         device: where training runs.
         scratch: folder for data that exceed memory.
+        calibrate: whether records are needed that nothing was trained on, to measure a temperature.
 
     Raises:
         ParamsError: network, loss or options are wrong for these data.
@@ -115,6 +124,11 @@ def open_session(
     validation = None
     if validation_folder is not None and read_info(validation_folder).rows:
         validation = InOrder(_labelled(load_samples([validation_folder], task), info.classes), **views)
+    elif calibrate:
+        raise ParamsError(
+            "train.calibrate measures on the validation split, and there is none. Set train.refit to false and split.validation above "
+            "0, or train.calibrate to false."
+        )
     return Session(
         network=net,
         train=train,

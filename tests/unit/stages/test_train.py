@@ -12,6 +12,7 @@ from headrace.errors import DataError, HeadraceError, ParamsError
 from headrace.listening import SilentProgress, SilentTracker
 from headrace.params import parse_section
 from headrace.stages.train import Params, TrainReport, run
+from headrace.training.candidate import load_candidate
 from headrace.training.loop import fit
 
 VALUES = {
@@ -109,6 +110,23 @@ def test_refit_trains_on_validation_too_and_predicts_only_the_test(data):
     assert set(pq.read_table(data / "out" / "predictions.parquet")["split"].to_pylist()) == {"test"}
 
 
+def test_calibration_changes_no_answer_and_is_part_of_the_model(data):
+    """The temperature divides the scores: which class wins stays; the package is built from the same description."""
+    plain = train(data, data / "plain")
+    calibrated = train(data, data / "calibrated", calibrate=True)
+    before, after = (
+        np.array(pq.read_table(data / name / "predictions.parquet")["probabilities"].to_pylist())
+        for name in ("plain", "calibrated")
+    )
+
+    assert plain.temperature is None
+    assert calibrated.temperature not in (None, 1.0)
+    np.testing.assert_array_equal(before.argmax(axis=1), after.argmax(axis=1))
+    assert np.abs(before - after).max() > 1e-3
+    program, _ = load_candidate(data / "calibrated" / "model")
+    assert program.temperature == calibrated.temperature
+
+
 def test_augmented_records_are_trained_on(data):
     """What the stage `augment` writes is added to the training split."""
     (data / "augmented" / "dataset.json").unlink()
@@ -130,6 +148,7 @@ def test_augmented_records_are_trained_on(data):
         ({"prediction": {"flips": True}}, r"unknown key 'train\.prediction\.flips'"),
         ({"augmentation": {"random_crop": {"pad": 8}}}, r"train\.augmentation\.random_crop\.pad is 8"),
         ({"refit": True, "patience": 2}, r"train\.patience need a validation split"),
+        ({"refit": True, "calibrate": True}, r"train\.calibrate measures on the validation split, and there is none"),
     ],
 )
 def test_params_that_cannot_work_are_refused(data, changes, message):
