@@ -16,6 +16,7 @@
 """
 
 import random
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -163,10 +164,12 @@ class Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serve() -> Iterator[FaultyServer]:
-    """Run a faulty server on a free port of 127.0.0.1."""
+def serve(tls: ssl.SSLContext | None = None) -> Iterator[FaultyServer]:
+    """Run a faulty server on a free port of 127.0.0.1, behind TLS when a context with a certificate is given."""
     state = FaultyServer()
     server = Server(state)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     state.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()

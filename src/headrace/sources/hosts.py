@@ -24,14 +24,24 @@ def check_host(url: str, *, allowed: Collection[str]) -> None:
         raise SourceError(f"{url[:200]!r} is refused: {error}.") from None
     if parts.scheme not in ("http", "https") or not host:
         raise SourceError(f"{strip_user(url)} is refused: only http:// and https:// are fetched.")
-    if host in allowed:
-        return
-    for address in _addresses(host, port or (443 if parts.scheme == "https" else 80)):
+    if host not in allowed:
+        public_addresses(host, port or (443 if parts.scheme == "https" else 80))
+
+
+def public_addresses(host: str, port: int) -> list[str]:
+    """Addresses of a host, in the order in which to try them; none when the name is unknown.
+
+    Raises:
+        SourceError: one of them is of a private network or of this machine.
+    """
+    addresses = _addresses(host, port)
+    for address in addresses:
         if not address.is_global or address.is_multicast:
             raise SourceError(
-                f"{strip_user(url)} is refused: {host} is {address}, an address of a private network or of this machine. "
+                f"Host {host} is refused: its address {address} is of a private network or of this machine. "
                 f"If it is meant, list '{host}' in allow_hosts of the source."
             )
+    return [str(address) for address in addresses]
 
 
 def named_hosts(urls: Collection[str]) -> set[str]:

@@ -4,8 +4,6 @@ Interrupted downloads are continued (Range with If-Range), failures are retried 
 lasts, a silent or crawling server is dropped, and nothing lands that has not the promised length and sha256.
 """
 
-import fcntl
-import json
 import random
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -19,7 +17,9 @@ import httpx
 from headrace.errors import SourceError
 from headrace.fingerprint import file_sha256, value_sha256
 from headrace.formats.opening import looks_like_html
+from headrace.sources.connections import open_client
 from headrace.sources.hosts import MAX_REDIRECTS, check_host
+from headrace.sources.partial import VALIDATORS, Partial
 from headrace.sources.spec import strip_user
 from headrace.sources.store import Store
 
@@ -27,7 +27,6 @@ MAX_WRONG = 3
 """Complete answers with wrong bytes before the source is given up."""
 
 _RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
-_VALIDATORS = ("etag", "last-modified")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,23 +89,21 @@ def download(
     """
     patience = patience or Patience()
     check_host(wanted.url, allowed=allowed)
-    partial = store.partial(value_sha256([wanted.url, wanted.sha256])[:32])
-    # trust_env keeps the proxies and certificates of the machine; .netrc may hold passwords for hosts a redirect names.
-    auth = httpx.Auth()
+    partial = Partial(store.partial(value_sha256([wanted.url, wanted.sha256])[:32]))
     timeout = httpx.Timeout(patience.read_timeout_s, connect=min(10.0, patience.read_timeout_s))
-    with _locked(partial), httpx.Client(timeout=timeout, follow_redirects=False, auth=auth) as client:
+    with partial.held(), open_client(timeout, allowed=allowed) as client:
         if wanted.sha256 and (present := store.find(wanted.sha256, wanted.name)):
             return present  # another process landed it while this one waited for the lock
         digest = _persist(client, wanted, partial, allowed, patience, advance)
-        landed = store.land(partial, digest, wanted.name)
-        _notes(partial).unlink(missing_ok=True)
+        landed = store.land(partial.path, digest, wanted.name)
+        partial.forget()
         return landed
 
 
 def _persist(
     client: httpx.Client,
     wanted: Wanted,
-    partial: Path,
+    partial: Partial,
     allowed: Collection[str],
     patience: Patience,
     advance: Callable[[int], None],
@@ -115,12 +112,12 @@ def _persist(
     jitter = random.Random()
     deadline, pause, wrong = time.monotonic() + patience.budget_s, patience.first_pause_s, 0
     while True:
-        before = _size(partial)
+        before = partial.size
         try:
             _attempt(client, wanted, partial, allowed, patience, advance)
             return _verified(wanted, partial)
         except _WrongBytes as problem:
-            partial.unlink(missing_ok=True)
+            partial.discard()
             wrong += 1
             if wrong >= MAX_WRONG:
                 raise SourceError(
@@ -132,13 +129,13 @@ def _persist(
             reason, wait_s = str(problem), problem.wait_s
         except httpx.TransportError as problem:
             reason, wait_s = f"{type(problem).__name__}: {problem}".rstrip(": "), 0.0
-        if _size(partial) > before:
+        if partial.size > before:
             deadline, pause = time.monotonic() + patience.budget_s, patience.first_pause_s
         delay = max(wait_s, pause * jitter.uniform(0.5, 1.0))
         if time.monotonic() + delay > deadline:
             raise SourceError(
                 f"{strip_user(wanted.url)} could not be fetched within {patience.budget_s:g} s; last: {reason}. "
-                f"{_size(partial)} bytes are kept for a rerun. Offline, set HEADRACE_MIRROR to a folder that has the file."
+                f"{partial.size} bytes are kept for a rerun. Offline, set HEADRACE_MIRROR to a folder that has the file."
             )
         time.sleep(delay)
         pause = min(pause * 2, 15.0)
@@ -147,12 +144,12 @@ def _persist(
 def _attempt(
     client: httpx.Client,
     wanted: Wanted,
-    partial: Path,
+    partial: Partial,
     allowed: Collection[str],
     patience: Patience,
     advance: Callable[[int], None],
 ) -> None:
-    start, validator = _size(partial), _read_validator(partial)
+    start, validator = partial.size, partial.validator
     if start and (start == wanted.size):
         return  # it was whole already: only the verification is left
     headers = {"Accept-Encoding": "identity", "User-Agent": "headrace"}
@@ -162,16 +159,16 @@ def _attempt(
         start = 0
     with _follow(client, wanted.url, headers, allowed) as response:
         if response.status_code == 416:
-            partial.unlink(missing_ok=True)
+            partial.discard()
             raise _Again("the server has fewer bytes than were received (416)")
         if response.status_code == 206 and _range_start(response) != start:
-            partial.unlink(missing_ok=True)
+            partial.discard()
             raise _Again("the server sent another range than was asked for")
         if response.status_code == 200:
             start = 0  # no ranges here, or the file was replaced: from the beginning
         _check_length(response, wanted, start)
-        _write_validator(partial, response)
-        with partial.open("ab") as file:
+        partial.remember(response.headers)
+        with partial.path.open("ab") as file:
             file.truncate(start)
             for chunk in _paced(response, patience):
                 file.write(chunk)
@@ -182,7 +179,7 @@ def _attempt(
 
 @contextmanager
 def _follow(client: httpx.Client, url: str, headers: dict[str, str], allowed: Collection[str]) -> Iterator[httpx.Response]:
-    """Open a response with status 200, 206 or 416; every hop of a redirect is checked before it is taken."""
+    """Open a response with status 200, 206 or 416; every hop of a redirect is checked before it is taken, and when it is dialled."""
     for _ in range(MAX_REDIRECTS + 1):
         with client.stream("GET", url, headers=headers) as response:
             if response.is_redirect:
@@ -224,10 +221,10 @@ def _check_length(response: httpx.Response, wanted: Wanted, start: int) -> None:
     raise _WrongBytes(f"promised were {wanted.size} bytes, the server offers {seen}")
 
 
-def _verified(wanted: Wanted, partial: Path) -> str:
-    size, digest = _size(partial), file_sha256(partial)
+def _verified(wanted: Wanted, partial: Partial) -> str:
+    size, digest = partial.size, file_sha256(partial.path)
     if wanted.sha256 is None:
-        with partial.open("rb") as file:
+        with partial.path.open("rb") as file:
             if looks_like_html(file.read(512)) and not wanted.name.endswith((".html", ".htm")):
                 raise _WrongBytes("it is a web page, such as a log-in page")
         return digest
@@ -235,7 +232,7 @@ def _verified(wanted: Wanted, partial: Path) -> str:
         return digest
     if wanted.size is not None and size < wanted.size:
         raise _Again(f"the answer ended after {size} of {wanted.size} bytes")
-    with partial.open("rb") as file:
+    with partial.path.open("rb") as file:
         seen = "it is a web page, such as a log-in page" if looks_like_html(file.read(512)) else f"its sha256 is {digest}"
     raise _WrongBytes(f"{seen}, expected {wanted.sha256}")
 
@@ -251,39 +248,6 @@ def _retry_after(response: httpx.Response) -> float:
     return float(value) if value.isdigit() else 0.0
 
 
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
-
-
-def _notes(partial: Path) -> Path:
-    return partial.with_name(partial.name + ".json")
-
-
-def _read_validator(partial: Path) -> str | None:
-    try:
-        return str(json.loads(_notes(partial).read_text(encoding="utf-8"))["validator"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _write_validator(partial: Path, response: httpx.Response) -> None:
-    # A weak ETag does not promise equal bytes, so a range must not be asked with it.
-    found = next((value for name in _VALIDATORS if (value := response.headers.get(name)) and not value.startswith("W/")), None)
-    if found is None:
-        _notes(partial).unlink(missing_ok=True)
-    else:
-        _notes(partial).write_text(json.dumps({"validator": found}), encoding="utf-8")
-
-
-@contextmanager
-def _locked(partial: Path) -> Iterator[None]:
-    """One process at a time per file; the second waits, and then finds it landed."""
-    lock = partial.with_name(partial.name + ".lock")
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def probe(url: str, *, allowed: Collection[str] = (), timeout_s: float = 20.0) -> dict[str, str]:
     """Cheap fingerprint of a file on a server: its length and validators, by HEAD; {} when the server tells none.
 
@@ -291,7 +255,7 @@ def probe(url: str, *, allowed: Collection[str] = (), timeout_s: float = 20.0) -
         SourceError: refused, or the server cannot be asked.
     """
     check_host(url, allowed=allowed)
-    with httpx.Client(timeout=timeout_s, follow_redirects=False, auth=httpx.Auth()) as client:
+    with open_client(timeout_s, allowed=allowed) as client:
         try:
             for _ in range(MAX_REDIRECTS + 1):
                 response = client.head(url, headers={"Accept-Encoding": "identity", "User-Agent": "headrace"})
@@ -303,6 +267,6 @@ def probe(url: str, *, allowed: Collection[str] = (), timeout_s: float = 20.0) -
             raise SourceError(
                 f"{strip_user(url)} cannot be asked: {problem}. Check the network, then run the command again."
             ) from None
-    if response.status_code != 200 or not any(name in response.headers for name in _VALIDATORS):
+    if response.status_code != 200 or not any(name in response.headers for name in VALIDATORS):
         return {}
-    return {name: response.headers[name] for name in ("content-length", *_VALIDATORS) if name in response.headers}
+    return {name: response.headers[name] for name in ("content-length", *VALIDATORS) if name in response.headers}

@@ -1,0 +1,47 @@
+"""Connections of which the address is checked where it is dialled: between a check and a second look-up a name can change its answer."""
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+import httpcore
+import httpx
+
+from headrace.sources.hosts import public_addresses
+
+
+def open_client(timeout: httpx.Timeout | float, *, allowed: Collection[str]) -> httpx.Client:
+    """A client that follows no redirect by itself and connects to public addresses and to the hosts in `allowed` only.
+
+    TLS verifies the name in the URL, whichever address was dialled. The machine's proxies and certificates are kept: behind a proxy
+    it is the proxy that looks names up.
+    """
+    # An empty Auth: .netrc may hold passwords for hosts that a redirect names.
+    client = httpx.Client(timeout=timeout, follow_redirects=False, auth=httpx.Auth())
+    # httpx has no argument for it, and a transport of one's own would lose the proxies.
+    client._transport._pool._network_backend = _Dialler(allowed)  # type: ignore[attr-defined]  # noqa: SLF001
+    return client
+
+
+class _Dialler(httpcore.SyncBackend):
+    """Looks a name up once, checks all its addresses, and connects to the first of those that answers."""
+
+    def __init__(self, allowed: Collection[str]) -> None:
+        self._allowed = frozenset(allowed)
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        if host in self._allowed:
+            return super().connect_tcp(host, port, timeout, local_address, socket_options)
+        failure: Exception = httpcore.ConnectError(f"{host} has no address")
+        for address in public_addresses(host, port):
+            try:
+                return super().connect_tcp(address, port, timeout, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+        raise failure
