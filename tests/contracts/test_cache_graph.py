@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 from tests.projects import REPOSITORY
 
+from headrace import plugins
 from headrace.dagfile import read_stanzas
+from headrace.params import read_yaml
+from headrace.project.needs import read_stages
 
 HARMLESS = {
     "a network that is not in use": "src/headrace/networks/mlp.py",
@@ -34,3 +37,33 @@ def test_no_stage_depends_on(what: str) -> None:
     ]
 
     assert touched == []
+
+
+PIXELS_AT_REST = {"split", "augment", "train", "baseline", "evaluate", "package"}
+"""Stages that read what `collect` has decoded and `validate` has let through."""
+
+
+@pytest.mark.parametrize("room", ["formats", "intake", "sources", "validation"])
+def test_only_the_first_stages_depend_on_how_records_come_in(room: str) -> None:
+    """A decoder that reads one more kind of file changes rows, if anything; equal rows retrain nothing."""
+    stanzas = read_stanzas(REPOSITORY)
+    touched = {name for name in PIXELS_AT_REST for dep in stanzas[name].deps if dep.startswith(f"src/headrace/{room}/")}
+
+    assert touched == set()
+
+
+def test_decoders_and_engines_do_not_retrain() -> None:
+    """A new Pillow decodes again (docs/decisions/0003); a new Great Expectations judges again. Neither touches the weights."""
+    packages = {stage.name: set(stage.packages) for stage in read_stages(read_yaml(REPOSITORY / "dvc.yaml"))}
+
+    assert packages["train"] == {"numpy", "pyarrow", "safetensors", "torch"}
+    # augment draws its contact sheet with Pillow, and is the one other stage that a new one reruns.
+    assert {name for name, found in packages.items() if "pillow" in found} == {"collect", "augment"}
+    assert {name for name, found in packages.items() if "great-expectations" in found} == {"validate"}
+
+
+def test_a_task_and_its_intake_have_one_name() -> None:
+    """`collect` finds the one, the later stages the other, by the same word in params.yaml."""
+    others = {"contract", "records", "tally"}
+
+    assert set(plugins.names("intake")) - others == set(plugins.names("tasks")) - others

@@ -48,7 +48,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_baselines(folder / "baselines.parquet", {"majority": Decisions(ids, labels, 0 * labels)})
     (folder / "model.json").write_text(json.dumps({"format": 1, "task": "image_classification", "classes": classes}))
     reports = folder / "reports"
-    report = run(Params(), model=folder / "model.json", predictions=folder / "predictions.parquet",
+    report = run(Params(evaluation="classification"), model=folder / "model.json", predictions=folder / "predictions.parquet",
                  baselines=folder / "baselines.parquet", plots=reports / "plots/evaluate")  # fmt: skip
     (reports / "evaluate.json").write_text(report.to_json())
     edges = (("collect", "raw"), ("split", "collect"), ("train", "split"), ("baseline", "split"))

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +22,9 @@ from headrace.dataset.shards import iter_tables
 from headrace.errors import DataError
 from headrace.evaluation.predictions import Decisions, Predictions
 from headrace.params import Section
-from headrace.tasks.contract import Task
+
+if TYPE_CHECKING:
+    from headrace.tasks.contract import Task
 
 BaselineName = Literal["majority", "logistic_regression", "linear_svm", "rbf_svm", "random_forest"]
 
@@ -93,7 +95,7 @@ def predict(fitted: FittedBaseline, features: np.ndarray, *, classes: int) -> tu
     return predicted, probabilities
 
 
-def draw_training_sample(folder: Path, task: Task, *, max_records: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def draw_training_sample(folder: Path, task: "Task", *, max_records: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Features (N, F) and labels (N,) of at most `max_records` records, drawn without replacement by `seed`.
 
     Only the chosen records are ever in memory together.
@@ -124,7 +126,7 @@ def draw_training_sample(folder: Path, task: Task, *, max_records: int, seed: in
     return np.concatenate(features), y
 
 
-def predict_split(fitted: Sequence[FittedBaseline], folder: Path, task: Task) -> dict[str, Decisions]:
+def predict_split(fitted: Sequence[FittedBaseline], folder: Path, task: "Task") -> dict[str, Decisions]:
     """Each model's predictions on a split, streamed: features of one row group at a time.
 
     Raises:

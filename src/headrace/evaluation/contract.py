@@ -1,13 +1,17 @@
-"""What an evaluation is: a module of this room, named by the task's EVALUATION, that turns saved predictions into a judgement."""
+"""What an evaluation is: a module of this room, named by `evaluate.evaluation`, that turns saved predictions into a judgement."""
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from headrace.errors import DataError
 from headrace.evaluation.significance import Comparison
 from headrace.params import Section
+
+MODEL_FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -48,3 +52,20 @@ class Evaluation(Protocol):
 
         `interval` is of the candidate's mean score.
         """
+
+
+def read_model(path: Path) -> dict[str, Any]:
+    """model.json of a candidate, whoever trained it.
+
+    Raises:
+        DataError: it is missing, or has no task or another format.
+    """
+    try:
+        model = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist: there is no candidate to judge. Run `train`.") from None
+    except ValueError as error:
+        raise DataError(f"{path} is not JSON ({error}). Rerun `train`.") from None
+    if not isinstance(model, dict) or model.get("format") != MODEL_FORMAT or not isinstance(model.get("task"), str):
+        raise DataError(f"{path} is no model.json of format {MODEL_FORMAT} with a task. Rerun `train`, or write these keys.")
+    return model

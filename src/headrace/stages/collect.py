@@ -5,16 +5,16 @@ Run by the DAG: python -m headrace.stages collect --sources data/sources.lock --
 The one stage that may use a network, and only for bytes whose sha256 stands in data/sources.lock.
 """
 
-from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from headrace.dataset.intake import FIRST_ROWS, FaultCount, Tally, class_names, in_chunks
-from headrace.dataset.shards import ShardWriter
-from headrace.errors import DataError, ParamsError, SourceError
+from headrace.errors import SourceError
 from headrace.fingerprint import value_sha256
+from headrace.intake.contract import check_parts
+from headrace.intake.records import write_records
+from headrace.intake.tally import FaultCount
 from headrace.listening import Progress, SilentProgress
 from headrace.params import Out, Report, Section, parse_section
 from headrace.plugins import resolve
@@ -71,34 +71,20 @@ class CollectReport(Report):
 def run(params: Params, *, sources: Path, out: Out, places: Places, progress: Progress | None = None) -> CollectReport:
     """Read, decode and measure every record of the sources."""
     progress = progress or SilentProgress()
-    task = resolve("tasks", params.task, None, where="collect.task")
+    intake = resolve("intake", params.task, None, where="collect.task")
     reader = resolve("formats", params.format, None, where="collect.format")
-    _check_parts(task, ("RecordOptions", "make_rows"), where=f"collect.task is '{params.task}'")
-    _check_parts(reader, ("Options", "read"), where=f"collect.format is '{params.format}'")
-    record = parse_section(params.record, "collect.record", task.RecordOptions, where="params.yaml")
+    check_parts(intake, ("RecordOptions", "make_rows"), where=f"collect.task is '{params.task}'")
+    check_parts(reader, ("Options", "read"), where=f"collect.format is '{params.format}'")
+    record = parse_section(params.record, "collect.record", intake.RecordOptions, where="params.yaml")
     options = parse_section(params.options, "collect.options", reader.Options, where="params.yaml")
     lock = read_lock(sources)
     check(params.sources, lock, where=sources.name)
     files = fetch(params.sources, lock, places, progress)
     before = state_of(files)
-
-    progress.start("records")
-    # Without a given list the records are gone through twice: a label must mean the same in the first shard and in the last.
-    names = class_names(reader.read(files, options)) if params.classes is None else [str(name) for name in params.classes]
-    labels, tally = {name: index for index, name in enumerate(names)}, Tally(names)
-    records = iter(reader.read(files, options))
-    first = list(islice(records, FIRST_ROWS))
-    if not first:
-        raise DataError(f"the sources hold no record in format '{params.format}'. Check collect.sources and collect.options.")
-    record = task.settle(record, first)
-    info = task.record_info(record)
-    with ShardWriter(out, task.record_schema(record), task=params.task, classes=names, record=info) as writer:
-        for chunk in in_chunks(chain(first, records), info):
-            rows = task.make_rows(chunk, labels, record)
-            writer.write(rows)
-            tally.add(rows)
-            progress.advance(rows.num_rows)
-    progress.finish(f"{tally.rows} records")
+    classes = None if params.classes is None else [str(name) for name in params.classes]
+    tally = write_records(
+        lambda: reader.read(files, options), out, intake, record, task=params.task, classes=classes, progress=progress
+    )
     if state_of(files) != before:
         raise SourceError("a file of the sources changed while it was read. Wait until it is complete, then run again.")
     faulty = sum(fault.count for fault in tally.faults.values())
@@ -111,14 +97,6 @@ def run(params: Params, *, sources: Path, out: Out, places: Places, progress: Pr
         faults=tally.faults,
         sources=_summaries(params.sources, lock),
     )
-
-
-def _check_parts(found: Any, parts: tuple[str, ...], *, where: str) -> None:
-    """The rooms of tasks and formats hold other modules too, and own code may lack a part."""
-    for part in parts:
-        if not hasattr(found, part):
-            needs = "a format needs Options and read, a task RecordOptions and make_rows"
-            raise ParamsError(f"{where}, which has no '{part}': {needs}.")
 
 
 def _summaries(sources: list[Source], lock: Lock) -> list[SourceSummary]:

@@ -4,27 +4,24 @@ Run by the DAG: python -m headrace.stages evaluate --model models/candidate/mode
     --baselines reports/baselines.parquet --plots reports/plots/evaluate
 """
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
-from headrace.errors import DataError
+from headrace.evaluation.contract import read_model
 from headrace.evaluation.gates import Verdict, reach_verdict
 from headrace.evaluation.significance import Comparison, compare, mean_interval
 from headrace.evaluation.tables import write_tables
 from headrace.params import Out, Report, Section, parse_section
 from headrace.plugins import resolve
 
-MODEL_FORMAT = 1
-
 
 class Params(Section):
     """The absolute gate and how intervals are computed."""
 
-    evaluation: str | None = None
-    """Module of evaluation/ or own `module:attribute` that judges; none: the one the task names."""
+    evaluation: str
+    """Module of evaluation/ that judges, such as `classification`, or own `module:attribute`."""
     thresholds: dict[str, float] = {}  # noqa: RUF012 - pydantic copies it
     """`min_<metric>` or `max_<metric>`, any metric of reports/evaluate.json; the candidate must meet them all."""
     max_regression: Annotated[float, Field(ge=0)] = 0.01
@@ -73,10 +70,8 @@ class EvaluateReport(Report):
 
 def run(params: Params, *, model: Path, predictions: Path, baselines: Path, plots: Out) -> EvaluateReport:
     """Measure, compare, judge, draw. Reads only what a trainer and `baseline` saved."""
-    card = _read_card(model)
-    task = resolve("tasks", card["task"], None, where="collect.task")
-    name = params.evaluation or task.EVALUATION
-    evaluation = resolve("evaluation", name, None, where="evaluate.evaluation")
+    card = read_model(model)
+    evaluation = resolve("evaluation", params.evaluation, None, where="evaluate.evaluation")
     options = parse_section(params.options, "evaluate.options", evaluation.Options, where="params.yaml")
     judged = evaluation.judge(predictions, baselines, card, options)
     resampling: dict[str, Any] = {"resamples": params.resamples, "seed": params.seed, "confidence": params.confidence}
@@ -87,7 +82,7 @@ def run(params: Params, *, model: Path, predictions: Path, baselines: Path, plot
     write_tables(plots, judged.tables)
     return EvaluateReport(
         headline=f"{judged.score_name} {score:.4f} ({low:.4f} to {high:.4f}), {'allowed' if verdict.allowed else 'not allowed'}",
-        evaluation=name,
+        evaluation=params.evaluation,
         fingerprint=str(card.get("fingerprint", "")),
         test_records=judged.records,
         test_digest=judged.digest,
@@ -102,15 +97,3 @@ def run(params: Params, *, model: Path, predictions: Path, baselines: Path, plot
         figures=[{"name": key, "title": title} for key, title in evaluation.draw(judged, (low, high), comparison, plots).items()],
         details=judged.details,
     )
-
-
-def _read_card(path: Path) -> dict[str, Any]:
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist: there is no candidate to judge. Run `train`.") from None
-    except ValueError as error:
-        raise DataError(f"{path} is not JSON ({error}). Rerun `train`.") from None
-    if not isinstance(card, dict) or card.get("format") != MODEL_FORMAT or not isinstance(card.get("task"), str):
-        raise DataError(f"{path} is no model.json of format {MODEL_FORMAT} with a task. Rerun `train`, or write these keys.")
-    return card

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -9,14 +10,16 @@ from torch import nn
 
 from headrace.dataset.schema import read_info
 from headrace.dataset.shards import iter_tables
-from headrace.tasks.contract import Task
 from headrace.training.candidate import write_predictions
+
+if TYPE_CHECKING:
+    from headrace.tasks.contract import Task
 
 BATCH_RECORDS = 500
 
 
 def predict_folder(
-    program: nn.Module, folder: Path, task: Task, *, device: torch.device
+    program: nn.Module, folder: Path, task: "Task", *, device: torch.device
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Ids, labels (N,) int64 and probabilities (N, K) float32 of a data set, in its order.
 
@@ -39,7 +42,7 @@ def predict_folder(
     return ids, np.concatenate(labels), np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
 
 
-def predict_splits(program: nn.Module, folders: Mapping[str, Path], path: Path, task: Task, *, device: torch.device) -> None:
+def predict_splits(program: nn.Module, folders: Mapping[str, Path], path: Path, task: "Task", *, device: torch.device) -> None:
     """Write predictions.parquet for named data sets, in the order given.
 
     Args:

@@ -58,7 +58,7 @@ def finished(tmp_path_factory, saved_in, probabilities) -> Path:
     (folder / "model.json").write_text(json.dumps({"format": 1, "task": "image_classification", "classes": CLASSES}))
     root = folder / "project"
     plots = root / "reports/plots/evaluate"
-    params = Params(resamples=500, max_regression=1.0)
+    params = Params(evaluation="classification", resamples=500, max_regression=1.0)
     report = run(params, model=folder / "model.json", predictions=saved.predictions, baselines=saved.baselines, plots=plots)
     (root / "reports/evaluate.json").write_text(report.to_json())
     pixels = np.random.default_rng(0).integers(0, 255, (60, 8, 8, 1), dtype=np.uint8)

@@ -10,12 +10,12 @@ from PIL import Image
 from headrace.dataset.schema import read_info
 from headrace.dataset.shards import read_table
 from headrace.errors import DataError, ParamsError, SourceError
+from headrace.intake import image_classification
 from headrace.params import load_section, parse_section
 from headrace.sources.fetch import refresh
 from headrace.sources.places import Places
 from headrace.sources.snapshot import pin, write_lock
 from headrace.stages import collect
-from headrace.tasks import image_classification
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 

@@ -37,7 +37,7 @@ def candidate(tmp_path: Path) -> dict[str, Path]:
 
 
 def judge(paths: dict[str, Path], **params: object) -> EvaluateReport:
-    return run(Params.model_validate({"resamples": 2000, **params}), **paths)
+    return run(Params.model_validate({"evaluation": "classification", "resamples": 2000, **params}), **paths)
 
 
 def test_report_holds_metrics_verdict_and_comparison(candidate):

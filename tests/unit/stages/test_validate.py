@@ -83,22 +83,22 @@ def test_the_suite_for_images_accepts_real_digits(tmp_path):
 
     from headrace.dataset.shards import ShardWriter
     from headrace.formats.record import RawRecord
-    from headrace.tasks import image_classification as task
+    from headrace.intake import image_classification as intake
 
     digits = load_digits()
     pixels = (digits.images * 15.9375).astype("uint8")[..., None]
     classes = {str(i): i for i in range(10)}
-    options = task.RecordOptions(height=8, width=8, channels=1)
+    options = intake.RecordOptions(height=8, width=8, channels=1)
     raws = [
         RawRecord(payload=p, label=str(y), split="", source="d", origin=str(i))
         for i, (p, y) in enumerate(zip(pixels, digits.target, strict=True))
     ]
     raws[5] = RawRecord(payload=b"GIF8", label="0", split="", source="d", origin="5")
-    record = task.record_info(options)
+    record = intake.record_info(options)
     with ShardWriter(
-        tmp_path / "raw", task.record_schema(options), task="image_classification", classes=list(classes), record=record
+        tmp_path / "raw", intake.record_schema(options), task="image_classification", classes=list(classes), record=record
     ) as writer:
-        writer.write(task.make_rows(raws, classes, options))
+        writer.write(intake.make_rows(raws, classes, options))
     report = run(
         Params(),
         raw=tmp_path / "raw",

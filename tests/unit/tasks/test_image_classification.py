@@ -1,144 +1,30 @@
-"""Pictures as records."""
-
-import io
+"""Pictures at rest."""
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
-from headrace.dataset.shards import ShardWriter, read_table
-from headrace.errors import DataError
 from headrace.formats.record import RawRecord
+from headrace.intake import image_classification as intake
 from headrace.tasks import image_classification as task
 
-OPTIONS = task.RecordOptions(height=4, width=6, channels=3)
-RECORD = task.record_info(OPTIONS)
+OPTIONS = intake.RecordOptions(height=4, width=6, channels=3)
+RECORD = intake.record_info(OPTIONS)
 
 
 def picture(seed=0, size=(4, 6, 3)):
     return np.random.default_rng(seed).integers(0, 256, size, dtype=np.uint8)
 
 
-def png(pixels):
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG")
-    return buffer.getvalue()
-
-
-def raw(payload, label="cat", **more):
-    return RawRecord(payload, label, "train", "mine", f"a.zip:{label}/1.png", **more)
-
-
-def rows(*raws, options=OPTIONS):
-    return task.make_rows(raws, {"cat": 0, "dog": 1}, options)
-
-
-def test_file_and_array_of_one_picture_give_the_same_pixels():
-    """A PNG and an idx entry are two ways to the same record."""
-    table = rows(raw(png(picture())), raw(picture()))
-
-    first, second = task.inputs(table, RECORD)
-    assert np.array_equal(first, second)
-    assert np.array_equal(first, picture())
-
-
-def test_measured_columns_agree_with_numpy():
-    """Validation judges these without touching the pixels."""
-    row = rows(raw(png(picture())), raw(picture(1), "dog")).to_pylist()[1]
-
-    assert (row["height"], row["width"], row["channels"], row["bytes"], row["label"]) == (4, 6, 3, 72, 1)
-    assert row["mean"] == pytest.approx(picture(1).mean())
-    assert row["std"] == pytest.approx(picture(1).std())
-
-
-@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 255), st.integers(0, 255))
-@settings(max_examples=50, deadline=None)
-def test_mean_and_std_hold_for_every_range(height, width, low, high):
-    """Integer sums must not overflow where a picture is white, nor go below zero where it has one value."""
-    low, high = sorted((low, high))
-    pixels = np.random.default_rng(1).integers(low, high + 1, (height, width, 1), dtype=np.uint8)
-    row = rows(raw(pixels), options=task.RecordOptions(height=height, width=width, channels=1)).to_pylist()[0]
-
-    assert row["mean"] == pytest.approx(pixels.mean(), abs=1e-4)
-    assert row["std"] == pytest.approx(pixels.std(), abs=1e-3)
-
-
-@pytest.mark.badinput
-@pytest.mark.parametrize(
-    ("record", "fault"),
-    [
-        (raw(b"junk"), "not an image"),
-        (raw(png(picture(size=(5, 6, 3)))), "size"),
-        (raw(picture(size=(4, 6, 1))), "channels"),
-        (raw(np.full((4, 6, 3), 300)), "pixels"),
-        (raw({"a": "1"}), "not an image"),
-        (raw(None, fault="columns: found 2"), "columns"),
-        (raw([1, 2, 3]), "pixels"),
-        (raw(picture(), "horse"), "unknown class"),
-    ],
-)
-def test_bad_record_stays_as_a_row_with_its_reason(record, fault):
-    """Nothing is dropped in silence; the black picture that stands in is marked, and has no mean that a check could accept."""
-    good, bad = rows(raw(picture()), record).to_pylist()
-
-    assert good["fault"] == ""
-    assert bad["fault"].startswith(fault)
-    assert (bad["mean"] is None) == (fault != "unknown class")
-
-
-def test_rows_without_pixels_survive_the_disk(tmp_path):
-    """Their neighbours must not move."""
-    table = rows(raw(b"junk"), raw(picture()), raw(b"junk2"))
-    with ShardWriter(
-        tmp_path / "raw", table.schema, task="image_classification", classes=["cat", "dog"], record=RECORD
-    ) as writer:
-        writer.write(table)
-
-    back = task.inputs(read_table(tmp_path / "raw"), RECORD)
-    assert np.array_equal(back[1], picture())
-    assert not back[0].any()
-    assert not back[2].any()
-
-
-def test_size_is_taken_from_the_first_pictures():
-    """Without a size in params.yaml most pictures decide, and the odd one becomes faulty."""
-    raws = [raw(picture(n)) for n in range(3)] + [raw(picture(size=(9, 9, 3))), raw(b"junk")]
-
-    settled = task.settle(task.RecordOptions(), raws)
-
-    assert (settled.height, settled.width, settled.channels) == (4, 6, 3)
-
-
-@pytest.mark.badinput
-def test_no_readable_picture_is_told_with_the_first_reason():
-    """A wrong format shows at once, not as a data set of faults."""
-    with pytest.raises(DataError, match=r"not one of the first 2 pictures can be read .*not an image"):
-        task.settle(task.RecordOptions(), [raw(b"junk"), raw(b"junk")])
-
-
-def test_pictures_of_other_sizes_are_fitted_when_asked():
-    """The measured columns keep the size of the file."""
-    options = task.RecordOptions(height=4, width=6, channels=3, fit="crop")
-    row = rows(raw(png(picture(size=(50, 40, 3)))), options=options)
-
-    assert task.inputs(row, RECORD).shape == (1, 4, 6, 3)
-    assert row.column("height").to_pylist() == [50]
-
-
-def test_equal_content_has_one_id_whatever_its_label():
-    """Duplicates and contradictory labels are found by the id."""
-    one, two, three = rows(raw(png(picture())), raw(png(picture()), "dog"), raw(png(picture(1)))).column("id").to_pylist()
-
-    assert one == two != three
-    assert len(one) == 32
+def rows(*pictures, options=OPTIONS):
+    raws = [RawRecord(pixels, None, "train", "mine", str(number)) for number, pixels in enumerate(pictures)]
+    return intake.make_rows(raws, {}, options)
 
 
 def test_features_are_flat_shares_of_white():
     """What classical baselines read."""
-    features = task.features(rows(raw(picture())), RECORD)
+    features = task.features(rows(picture()), RECORD)
 
     assert features.dtype == np.float32
     assert features[0].tolist() == pytest.approx((picture().reshape(-1) / 255).tolist())
@@ -148,42 +34,28 @@ def test_features_are_flat_shares_of_white():
 @settings(max_examples=30, deadline=None)
 def test_equal_pictures_share_a_key_at_every_size(seed, size):
     """A candidate pair that is missed here can never be confirmed."""
-    options = task.RecordOptions(height=size[0], width=size[1], channels=size[2])
-    table = rows(raw(picture(seed, size)), raw(picture(seed, size)), options=options)
+    options = intake.RecordOptions(height=size[0], width=size[1], channels=size[2])
+    table = rows(picture(seed, size), picture(seed, size), options=options)
 
-    one, two = task.near_duplicate_keys(table, task.record_info(options))
+    one, two = task.near_duplicate_keys(table, intake.record_info(options))
     assert one == two
 
 
 def test_brightened_picture_shares_the_key_and_is_confirmed_by_tolerance():
     """The key finds candidates, the pixels decide."""
     smooth = np.add.outer(np.arange(28), 3 * np.arange(28)).astype(np.uint8)[:, :, None]
-    options = task.RecordOptions(height=28, width=28, channels=1)
-    table = rows(raw(smooth), raw(smooth + 2), options=options)
-    left, right = task.inputs(table, task.record_info(options))
+    options = intake.RecordOptions(height=28, width=28, channels=1)
+    table = rows(smooth, smooth + 2, options=options)
+    left, right = task.inputs(table, intake.record_info(options))
 
-    assert len(set(task.near_duplicate_keys(table, task.record_info(options)).tolist())) == 1
+    assert len(set(task.near_duplicate_keys(table, intake.record_info(options)).tolist())) == 1
     assert task.are_near_duplicates(left[None], right[None], 0.01).tolist() == [True]
     assert task.are_near_duplicates(left[None], right[None], 0.005).tolist() == [False]
 
 
 def test_inputs_are_a_view_of_one_chunk():
     """A data set that fills memory once must not fill it twice."""
-    table = rows(raw(picture()))
+    table = rows(picture())
     address = task.inputs(table, RECORD).__array_interface__["data"][0]
 
     assert address == table.column("image").chunk(0).storage.flatten().buffers()[1].address
-
-
-def test_thumbnail_is_a_png_one_can_see(tmp_path):
-    """An 8 x 8 digit is enlarged with its pixels kept sharp."""
-    task.thumbnail(picture(size=(8, 8, 1)), tmp_path / "one.png")
-
-    with Image.open(tmp_path / "one.png") as image:
-        assert image.size == (64, 64)
-
-
-def test_schema_of_rows_is_the_promised_one():
-    """The writer is opened with the schema before the first rows exist."""
-    assert rows(raw(picture())).schema == task.record_schema(OPTIONS)
-    assert isinstance(rows(raw(picture())), pa.Table)

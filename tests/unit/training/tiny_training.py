@@ -8,7 +8,7 @@ from torch import Tensor
 
 from headrace.dataset.shards import ShardWriter
 from headrace.formats.record import RawRecord
-from headrace.tasks import image_classification as task
+from headrace.intake import image_classification as intake
 from headrace.training.data import Batches, InOrder, Samples
 
 CPU = torch.device("cpu")
@@ -47,12 +47,12 @@ def make_validation(count: int = 24) -> InOrder:
 
 def write_squares(folder: Path, count: int, *, seed: int = 0, labels: np.ndarray | None = None) -> None:
     images, truth = squares(count, seed=seed)
-    options = task.RecordOptions(height=8, width=8, channels=1)
+    options = intake.RecordOptions(height=8, width=8, channels=1)
     classes = {name: index for index, name in enumerate(CLASSES)}
-    shape = task.record_info(options)
-    with ShardWriter(folder, task.record_schema(options), task="image_classification", classes=CLASSES, record=shape) as writer:
+    shape = intake.record_info(options)
+    with ShardWriter(folder, intake.record_schema(options), task="image_classification", classes=CLASSES, record=shape) as writer:
         if count == 0:
             return
         names = [CLASSES[label] for label in (truth if labels is None else labels)]
         raws = [RawRecord(image, name, "", "squares", folder.name) for image, name in zip(images, names, strict=True)]
-        writer.write(task.make_rows(raws, classes, options))
+        writer.write(intake.make_rows(raws, classes, options))

@@ -1,19 +1,22 @@
 """Records of the data set as small pictures (data URIs) or short texts, for galleries."""
 
 import base64
-import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+import io
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from PIL import Image
 
 from headrace.dataset.schema import read_info
 from headrace.dataset.shards import iter_tables
 from headrace.plugins import resolve
 
 TEXT_CHARACTERS = 160
+THUMBNAIL_PX = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +74,8 @@ def _show(table: pa.Table, task_name: str, record: Mapping[str, Any]) -> list[Sh
     task = resolve("tasks", task_name, None, where="task of dataset.json")
     ids, labels = table.column("id").to_pylist(), table.column("label").to_pylist()
     origins = table.column("origin").to_pylist() if "origin" in table.column_names else [""] * len(ids)
-    if "image" in str(record.get("payload", "")) and hasattr(task, "thumbnail"):
-        pictures = _thumbnails(task, task.inputs(table, record))
+    if "image" in str(record.get("payload", "")):
+        pictures = [png_uri(_thumbnail(item)) for item in task.inputs(table, record)]
         return [Shown(key, label, picture=p, origin=o) for key, label, p, o in zip(ids, labels, pictures, origins, strict=True)]
     texts = (
         [_text(value) for value in table.column(str(record["payload"])).to_pylist()] if "payload" in record else [""] * len(ids)
@@ -80,14 +83,13 @@ def _show(table: pa.Table, task_name: str, record: Mapping[str, Any]) -> list[Sh
     return [Shown(key, label, text=t, origin=o) for key, label, t, o in zip(ids, labels, texts, origins, strict=True)]
 
 
-def _thumbnails(task: Any, items: Sequence[Any]) -> list[str]:
-    with tempfile.TemporaryDirectory() as folder:
-        found = []
-        for place, item in enumerate(items):
-            path = Path(folder) / f"{place}.png"
-            task.thumbnail(item, path)
-            found.append(png_uri(path.read_bytes()))
-    return found
+def _thumbnail(item: np.ndarray) -> bytes:
+    """A picture, uint8 (H, W, C), as PNG of at least THUMBNAIL_PX a side, its pixels kept square and sharp."""
+    image = Image.fromarray(item if item.shape[2] > 1 else item[:, :, 0])
+    scale = max(1, -(-THUMBNAIL_PX // min(image.size)))
+    content = io.BytesIO()
+    image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST).save(content, format="PNG")
+    return content.getvalue()
 
 
 def _text(value: Any) -> str:

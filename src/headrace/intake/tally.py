@@ -1,24 +1,12 @@
-"""Records on their way into a data set: the classes they name, chunks of them, and what there is to report about them."""
+"""What there is to report about the rows of a data set that is being collected."""
 
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
-from headrace.errors import DataError
-from headrace.formats.record import RawRecord
-
-MAX_CHUNK_ROWS = 2048
-CHUNK_BYTES = 64 * 1024 * 1024
-"""Memory of the records that are decoded together, as they come and as they stay."""
-
-FIRST_ROWS = 256
-"""Records that are looked at to settle what the options leave open."""
-
-MAX_CLASSES = 100_000
 MAX_EXAMPLES = 5
 
 
@@ -30,52 +18,6 @@ class FaultCount(BaseModel):
     count: int
     examples: list[str]
     """Origin and reason of the first few."""
-
-
-def class_names(records: Iterable[RawRecord]) -> list[str]:
-    """Classes that occur, numbers by value and before words, words by their letters.
-
-    Raises:
-        DataError: there are so many that the label column cannot be one of classes.
-    """
-    seen: set[str] = set()
-    for record in records:
-        if record.label is not None and record.label not in seen:
-            seen.add(record.label)
-            if len(seen) > MAX_CLASSES:
-                raise DataError(f"more than {MAX_CLASSES} different labels: is the right column named in collect.options.label?")
-    return sorted(seen, key=lambda name: (not _is_number(name), int(name) if _is_number(name) else 0, name))
-
-
-def _is_number(name: str) -> bool:
-    return name.isascii() and name.removeprefix("-").isdigit()
-
-
-def in_chunks(records: Iterable[RawRecord], info: Mapping[str, Any]) -> Iterator[list[RawRecord]]:
-    """Lists of at most MAX_CHUNK_ROWS records and about CHUNK_BYTES, also once they are decoded; never an empty one.
-
-    Args:
-        records: what a format reads.
-        info: what dataset.json says of one record; its shape, if any, tells the decoded size.
-    """
-    decoded_bytes = math.prod(info.get("shape") or [1])
-    max_rows = max(1, min(MAX_CHUNK_ROWS, CHUNK_BYTES // decoded_bytes))
-    chunk: list[RawRecord] = []
-    num_bytes = 0
-    for record in records:
-        chunk.append(record)
-        num_bytes += _size(record.payload)
-        if len(chunk) >= max_rows or num_bytes >= CHUNK_BYTES:
-            yield chunk
-            chunk, num_bytes = [], 0
-    if chunk:
-        yield chunk
-
-
-def _size(payload: Any) -> int:
-    if isinstance(payload, bytes | str):
-        return len(payload)
-    return payload.nbytes if isinstance(payload, np.ndarray) else 64
 
 
 class Tally:
