@@ -11,8 +11,9 @@ from pydantic import Field
 
 from headrace.dataset.schema import read_info
 from headrace.listening import Progress, SilentProgress
-from headrace.params import JsonValue, Out, Report, Section
+from headrace.params import Out, Report, Section
 from headrace.storage.local import write_json
+from headrace.validation.findings import ExpectationReport, describe
 from headrace.validation.measured import read_measured
 from headrace.validation.quarantine import divide
 from headrace.validation.suite import load_suite
@@ -23,21 +24,6 @@ class Params(Section):
 
     max_bad_fraction: Annotated[float, Field(ge=0, le=1)] = 0.01
     """Share of all records that may be quarantined before the stage fails."""
-
-
-class ExpectationReport(Report):
-    """One line of the suite."""
-
-    expectation: str
-    columns: list[str]
-    reason: str
-    severity: str
-    success: bool
-    checked: int
-    failed: int
-    observed: JsonValue
-    """The value a rule about all records was judged by; null where single records are judged."""
-    example_ids: list[str]
 
 
 class ValidateReport(Report):
@@ -78,20 +64,7 @@ def run(
     refuse_if_failed(verdict, max_bad_fraction=params.max_bad_fraction)
 
     labels = verdict.passed["label"].value_counts()
-    lines = [
-        ExpectationReport(
-            expectation=outcome.check.line.expectation,
-            columns=list(outcome.check.line.columns),
-            reason=outcome.check.line.words,
-            severity=outcome.check.line.severity,
-            success=outcome.success,
-            checked=outcome.checked,
-            failed=len(outcome.bad),
-            observed=outcome.observed,
-            example_ids=verdict.examples(outcome.bad),
-        )
-        for outcome in verdict.outcomes
-    ]
+    lines = describe(verdict)
     return ValidateReport(
         headline=f"{len(verdict.passed):,} kept, {int(verdict.bad.sum()):,} quarantined",
         rows_in=info.rows,
