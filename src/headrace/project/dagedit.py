@@ -1,6 +1,7 @@
 """Edit the deps and params of one stage in dvc.yaml, as text: every other line, comment and layout stays as it is."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -50,13 +51,13 @@ def set_params(text: str, stage: str, section: str, packages: Sequence[str]) -> 
 
 
 def insert_stage(text: str, stanza: str, *, after: str) -> str:
-    """Return dvc.yaml with the lines of a new stage below those of the stage `after`."""
+    """Return dvc.yaml with the lines of a new stage below those of the stage `after`, set apart as the other stages are."""
     key, body = _stage(text, after)
-    end = text.find("\n", _end(text, body))
-    end = len(text) if end < 0 else end
+    end = _line_end(text, _end(text, body))
     pad = " " * key.start_mark.column
     lines = "\n".join(f"{pad}{line}" if line else "" for line in stanza.rstrip("\n").splitlines())
-    return f"{text[:end]}\n\n{lines}\n{text[end:].removeprefix(chr(10))}"
+    gap = "\n" if re.search(rf"\n[ \t]*\n{pad}[^\s#]", text[text.find("stages:") :]) else ""
+    return f"{text[:end]}\n{gap}{lines}{text[end:] or chr(10)}"
 
 
 def _set_list(text: str, stage: str, name: str, wanted: dict[str, str]) -> str:

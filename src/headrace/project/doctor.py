@@ -131,12 +131,14 @@ def _precisions(settings: Settings) -> Iterator[Check]:
     device = torch.device(settings.device)
     name = torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or platform.machine()
     yield Check("device", is_ok=True, found=f"{settings.device} ({name}), torch {torch.__version__}")
-    rates = {
-        label: _rate(torch.randn(MATRIX, MATRIX, device=device, dtype=dtype), device)
-        for label, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16))
-    }
-    for label, rate in rates.items():
-        yield Check(f"precision {label}", is_ok=True, found=f"{rate / 1e9:,.0f} GFLOP/s, {rate / rates['fp32']:.1f}x fp32")
+    dtypes = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    if device.type == "cpu":
+        del dtypes["fp16"]
+    rates = {name: _rate(torch.randn(MATRIX, MATRIX, device=device, dtype=dtype), device) for name, dtype in dtypes.items()}
+    for name, rate in rates.items():
+        yield Check(f"precision {name}", is_ok=True, found=f"{rate / 1e9:,.0f} GFLOP/s, {rate / rates['fp32']:.1f}x fp32")
+    if device.type == "cpu":
+        yield Check("precision fp16", is_ok=True, found="needs a GPU (HEADRACE_DEVICE=cuda)")
 
 
 def _rate(matrix: "torch.Tensor", device: "torch.device") -> float:  # type: ignore[name-defined]  # noqa: F821

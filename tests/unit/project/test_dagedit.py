@@ -106,6 +106,19 @@ def test_a_stage_is_inserted_below_another(after):
     assert YAML(typ="safe").load(changed)["plots"] == ["p"]
 
 
+@pytest.mark.parametrize("gap", ["\n", "\n\n"], ids=["dense", "spaced"])
+@pytest.mark.parametrize("after", ["a", "b"])
+def test_a_new_stage_is_set_apart_as_the_others_are(gap, after):
+    """One stage with an empty line above and none below looks like a mistake."""
+    stages = {"a": "  a:\n    cmd: x", "b": "  b:\n    cmd: y"}
+    text = "stages:\n" + gap.join(stages.values()) + "\n\nplots: [p]\n"
+    changed = dagedit.insert_stage(text, "new:\n  cmd: z\n", after=after)
+    stages |= {"new": "  new:\n    cmd: z"}
+    order = ["a", "new", "b"] if after == "a" else ["a", "b", "new"]
+
+    assert changed == "stages:\n" + gap.join(stages[name] for name in order) + "\n\nplots: [p]\n"
+
+
 def test_a_stage_in_one_line_is_refused():
     with pytest.raises(ConfigError, match="one key a line"):
         dagedit.set_deps("stages:\n  a: {cmd: x}\n", "a", ["src/a.py"])
