@@ -83,14 +83,18 @@ def _terminated_like_ctrl_c() -> Iterator[None]:
     import signal
 
     def stop(signum: int, frame: object) -> None:
-        del signum, frame
-        raise SystemExit(143)
+        del frame
+        raise SystemExit(128 + signum)
 
-    before = signal.signal(signal.SIGTERM, stop)
+    before = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGHUP)}
+    for signum, handler in before.items():
+        if handler != signal.SIG_IGN:  # as nohup sets it
+            signal.signal(signum, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
 
 def _settings() -> "Settings":
@@ -500,4 +504,6 @@ def ui(port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 5000) -> 
     """
     from headrace.tracking.ui import serve
 
-    raise typer.Exit(serve(_settings(), port))
+    with _terminated_like_ctrl_c():
+        code = serve(_settings(), port, say=typer.echo)
+    raise typer.Exit(code)
