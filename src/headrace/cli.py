@@ -12,6 +12,7 @@ import typer
 from headrace.errors import HeadraceError
 
 if TYPE_CHECKING:
+    from headrace.flow.launcher import Plan
     from headrace.settings import Settings
 
 app = typer.Typer(
@@ -107,6 +108,17 @@ def _settings() -> "Settings":
     return settings
 
 
+def _plan(settings: "Settings") -> "Plan":
+    """What would run and why; refused while a run is at work, because then the answer is out of date before it is read."""
+    from headrace.errors import WorkspaceBusy
+    from headrace.flow.conductor import plan_only
+    from headrace.flow.workspace import holder
+
+    if busy := holder(settings.local):
+        raise WorkspaceBusy(f"process {busy.pid} is running the pipeline here. Ask again when it has ended.")
+    return plan_only(settings)
+
+
 def _show(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2, sort_keys=True, default=str))
 
@@ -164,9 +176,9 @@ def _what_next(settings: "Settings", seconds: float, *, partial: bool) -> None:
 
 
 def _dry_run(settings: "Settings", wanted: list[str], *, force: bool, as_json: bool) -> None:
-    from headrace.flow.conductor import plan_only, select
+    from headrace.flow.conductor import select
 
-    plan = select(plan_only(settings), wanted)
+    plan = select(_plan(settings), wanted)
     forced = frozenset(wanted or [each.name for each in plan.stages]) if force else frozenset[str]()
     stale = plan.stale(forced)
     if as_json:
@@ -191,17 +203,24 @@ def status(as_json: Json = False) -> None:
 
     Example: [bold]headrace status[/]
     """
-    from headrace.flow.conductor import plan_only
+    from datetime import UTC, datetime
+
     from headrace.flow.workspace import holder
 
     settings = _settings()
-    busy = holder(settings.local)
-    plan = plan_only(settings)
+    if busy := holder(settings.local):
+        if as_json:
+            _show({"running": busy.pid})
+        else:
+            since = datetime.fromtimestamp(busy.started, UTC).strftime("%H:%M:%S UTC")
+            typer.echo(f"process {busy.pid} has been running the pipeline since {since}; its stages write .headrace/logs/")
+        return
+    plan = _plan(settings)
     stale = plan.stale()
     if as_json:
-        _show({"running": busy.pid if busy else None, "stale": stale, "stages": [stage.name for stage in plan.stages]})
+        _show({"running": None, "stale": stale, "stages": [stage.name for stage in plan.stages]})
         return
-    typer.echo(f"running: process {busy.pid}" if busy else "no run at work")
+    typer.echo("no run at work")
     for stage in plan.stages:
         typer.echo(f"{'stale' if stage.name in stale else 'ok':<6} {stage.name:<10} {stale.get(stage.name, '')}".rstrip())
 
@@ -212,10 +231,9 @@ def why(stage: Annotated[str, typer.Argument(help="Name of a stage.")], as_json:
 
     Example: [bold]headrace why train[/]
     """
-    from headrace.flow.conductor import plan_only, select
+    from headrace.flow.conductor import select
 
-    settings = _settings()
-    plan = select(plan_only(settings), [stage])
+    plan = select(_plan(_settings()), [stage])
     wanted = next(each for each in plan.stages if each.name == stage)
     reason = plan.stale().get(stage)
     if as_json:
@@ -299,9 +317,13 @@ def recipe_use(
 
     Example: [bold]headrace recipe use mnist && headrace run[/]
     """
+    from headrace.flow.workspace import hold_workspace
     from headrace.project.recipes import use
 
-    typer.echo(use(_settings().project, name, force=force))
+    settings = _settings()
+    # A run at work would read half of its params from the one recipe and half from the other.
+    with hold_workspace(settings.local):
+        typer.echo(use(settings.project, name, force=force))
 
 
 @stage_app.command("new")
@@ -346,7 +368,7 @@ def sources_refresh(as_json: Json = False) -> None:
 
 @sources_app.command("list")
 def sources_list(as_json: Json = False) -> None:
-    """The sources of params.yaml and what data/sources.lock pins.
+    """The files that data/sources.lock pins, with size, sha256 and where they come from.
 
     Example: [bold]headrace sources list[/]
     """
@@ -392,7 +414,10 @@ def register() -> None:
 
 @app.command()
 def promote(
-    approve: Annotated[bool, typer.Option("--approve", help="The approval that promote.mode: manual waits for.")] = False,
+    approve: Annotated[
+        bool,
+        typer.Option("--approve", help="The approval that promote.mode: manual waits for, or a version that was rolled back."),
+    ] = False,
 ) -> None:
     """Compare the challenger with the champion on the same test split; make it champion if it is not worse.
 
@@ -408,7 +433,7 @@ def rollback(
     reason: Annotated[str, typer.Option("--reason", help="Why; recorded in the ledger.")],
     to: Annotated[int | None, typer.Option("--to", help="Version; default: the champion before this one.")] = None,
 ) -> None:
-    """Make the previous champion champion again.
+    """Make the previous champion, or another version, champion again.
 
     Example: [bold]headrace rollback --reason "wrong labels in last week's data"[/]
     """
@@ -419,7 +444,7 @@ def rollback(
 
 @app.command()
 def history(as_json: Json = False) -> None:
-    """Promotions, refusals and rollbacks, oldest first, from the ledger.
+    """Who made which version champion, when and why: promotions and rollbacks, oldest first, from the ledger.
 
     Example: [bold]headrace history[/]
     """
@@ -448,7 +473,7 @@ def trace(
     what: Annotated[str, typer.Argument(help="MODEL, MODEL@champion, MODEL/3, or a run id.")],
     as_json: Json = False,
 ) -> None:
-    """Where a model came from: version, run, fingerprint, data, sources, commit, environment.
+    """Where a model came from: data, stages, commit, run and score, version, who made it champion and why.
 
     Examples: [bold]headrace trace digits@champion[/] · [bold]headrace trace digits/3 --json[/]
     """
@@ -497,7 +522,7 @@ def doctor(as_json: Json = False) -> None:
 
 
 @app.command()
-def ui(port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 5000) -> None:
+def ui(port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 5000) -> None:
     """Open the MLflow UI on the project's store.
 
     Example: [bold]headrace ui --port 5001[/]

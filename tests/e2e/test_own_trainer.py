@@ -59,7 +59,7 @@ def test_a_run_ends_with_a_champion(project: Checkout) -> None:
     assert {"evaluate", "package", "record", "register", "promote", "report"} <= states.keys()
     assert verdict["allowed"] is True
     assert packaged["largest_difference"] <= 1e-5
-    assert "version: 1" in project.headrace("trace", "digits-kernel-machine@champion").stdout
+    assert "digits-kernel-machine version 1" in project.headrace("trace", "digits-kernel-machine@champion").stdout
     assert "kernel" in (project.folder / "reports/report.html").read_text()
     assert project.headrace("run").stdout.startswith("up to date")
 
