@@ -111,25 +111,36 @@ def _import_prefect() -> None:
 
 def _start_flow(settings: Settings, run: Run, name: str) -> None:
     sys.path.insert(0, str(settings.project))
+    if not (settings.project / "pipelines" / f"{name}.py").exists():
+        raise ConfigError(f"{settings.project} has no pipelines/{name}.py: the flow that runs the DAG.")
+    run.begin_ahead()
     try:
         flow: Any = getattr(importlib.import_module(f"pipelines.{name}"), name)
-    except ModuleNotFoundError as error:
-        if error.name not in ("pipelines", f"pipelines.{name}"):
-            raise
-        raise ConfigError(f"{settings.project} has no pipelines/{name}.py: the flow that runs the DAG.") from None
-    try:
         flow(force=sorted(run.forced) or None)
     except HeadraceError:
         raise
     except Exception as error:
+        if run.ahead and run.ahead.is_open:
+            raise EngineError(_without_prefect(settings, run, error)) from error
         failed = [outcome for outcome in run.outcomes.values() if outcome.state.value == "failed"]
         if failed:
             raise StageFailed(str(error)) from error
-        where = settings.prefect_api_url or "its temporary server"
-        raise EngineError(
-            f"Prefect failed at {where}: {' '.join(str(error).split())[:300]}. Check PREFECT_API_URL, or unset it to use the "
-            f"temporary server; `dvc repro` runs the stages without Prefect."
-        ) from error
+        raise EngineError(_without_prefect(settings, run, error)) from error
+    finally:
+        if run.ahead:
+            run.ahead.close()
+
+
+def _without_prefect(settings: Settings, run: Run, error: Exception) -> str:
+    where = settings.prefect_api_url or "its temporary server"
+    text = (
+        f"Prefect failed at {where}: {' '.join(str(error).split())[:300]}. Check PREFECT_API_URL, or unset it to use the "
+        f"temporary server; `dvc repro` runs the stages without Prefect."
+    )
+    kept = [name for name, outcome in run.outcomes.items() if outcome.state.value in ("ran", "restored")]
+    if kept:
+        text += f" What had been done meanwhile is kept: {', '.join(kept)}."
+    return "\n".join([text, *(str(failure) for failure in (run.ahead.failures() if run.ahead else ()))])
 
 
 def _context(settings: Settings) -> dict[str, Any]:

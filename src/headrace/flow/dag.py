@@ -123,7 +123,7 @@ def plan() -> dict[str, Any]:
             "stages": [
                 {
                     "name": stage.addressing,
-                    "parents": sorted(parent.addressing for parent in graph.successors(stage)),
+                    "parents": sorted(parent.addressing for parent in graph.successors(stage) if parent.cmd),
                     "meta": dict(stage.meta or {}),
                     "deps": [dep.fs_path for dep in stage.deps if dep.is_in_repo],
                     "outs": [out.fs_path for out in stage.outs],

@@ -19,6 +19,7 @@ from typing import Any
 from headrace.errors import ConfigError, StageFailed
 from headrace.fingerprint import file_sha256
 from headrace.flow import freshness
+from headrace.flow.ahead import HeadStart
 from headrace.flow.launcher import Launcher, Plan, Stage
 from headrace.flow.terminal import Terminal
 from headrace.flow.workspace import hold_workspace
@@ -82,7 +83,13 @@ class Run:
     source_marks: dict[str, list[int]] = field(default_factory=dict)
     is_partial: bool = False
     """Whether only some stages were asked for: then no step follows the DAG."""
+    ahead: HeadStart | None = None
+    """Stages begun before Prefect was there."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        # Prefect's threads and those of the head start together must not exceed the limit.
+        self._slots = threading.BoundedSemaphore(self.settings.max_stages)
 
     def look(self, *, forced: frozenset[str] = frozenset()) -> None:
         """Plan: read the graph, see what changed.
@@ -103,14 +110,30 @@ class Run:
         self.forced = forced
         self.stale = self.plan.stale(forced)
 
+    def begin_ahead(self) -> None:
+        """Begin the plan's stages now, before the flow is there to do it."""
+        self.ahead = HeadStart(self.plan.stages, self._update, max_stages=self.settings.max_stages)
+
     def execute(self, stage: Stage, log: Callable[[str], None]) -> Outcome:
-        """Bring one stage up to date; its parents are. `log` receives its output line by line.
+        """Bring one stage up to date, or wait for it where it was begun ahead; its parents are up to date.
+
+        Args:
+            stage: of the plan.
+            log: receives its output line by line.
 
         Raises:
             StageFailed: it failed, was killed or ran into its time limit; the previous outputs have been brought back.
         """
+        begun = self.ahead.take_over(stage.name) if self.ahead else None
+        return begun.follow(log) if begun else self._update(stage, log)
+
+    def _update(self, stage: Stage, log: Callable[[str], None]) -> Outcome:
         if stage.name not in self.stale:
             return self._end(stage, EndState.UNCHANGED, 0.0)
+        with self._slots:
+            return self._work(stage, log)
+
+    def _work(self, stage: Stage, log: Callable[[str], None]) -> Outcome:
         started = time.monotonic()
         self.terminal.begin(stage.name)
         lines: list[str] = []
@@ -223,10 +246,14 @@ _current: list[Run] = []
 def open_run(settings: Settings, terminal: Terminal | None = None) -> Iterator[Run]:
     """Hold the workspace and start DVC's process; inside another `open_run` of this process, the same run again.
 
+    The inner one is the flow that takes over: from then on no stage begins ahead of its task.
+
     Raises:
         WorkspaceBusy: another process holds the workspace.
     """
     if _current:
+        if _current[-1].ahead is not None:
+            _current[-1].ahead.close()
         yield _current[-1]
         return
     own = ProcessId.own()
