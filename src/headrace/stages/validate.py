@@ -14,6 +14,7 @@ from headrace.listening import Progress, SilentProgress
 from headrace.params import Out, Report, Section
 from headrace.storage.local import write_json
 from headrace.validation.findings import ExpectationReport, describe
+from headrace.validation.loading import load_engine
 from headrace.validation.measured import read_measured
 from headrace.validation.quarantine import divide
 from headrace.validation.suite import load_suite
@@ -55,7 +56,8 @@ def run(
     info = read_info(raw)
     rules = load_suite(suite, classes=info.classes)
     frame = read_measured(raw, rules.columns, where=str(suite))
-    # Imported when the user's files have been read without an error: Great Expectations takes seconds to load.
+    # When the user's files have been read without an error: Great Expectations takes seconds to load.
+    load_engine()
     from headrace.validation.verdict import judge, refuse_if_failed
 
     verdict = judge(rules, frame, classes=info.classes)
