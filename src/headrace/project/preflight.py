@@ -1,9 +1,11 @@
 """What can be known to be wrong before anything runs."""
 
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from headrace.dagfile import TEMPLATE, fill
 from headrace.errors import ParamsError
 from headrace.params import did_you_mean, read_yaml
 
@@ -14,8 +16,9 @@ MAX_SHOWN_CHARS = 80
 def check_params(project: Path) -> None:
     """Hold params.yaml against params.schema.json before anything runs: a slip of the pen in `evaluate` must not cost a training.
 
-    What a schema cannot say (a range between two keys, the options of one network) the stage itself checks when it starts. A section
-    that the schema does not know is a stage's own if dvc.yaml has a stage of that name.
+    A name that dvc.yaml makes a path of, such as `train.network`, must have its file. What a schema cannot say (a range between two
+    keys, the options of one network) the stage itself checks when it starts. A section that the schema does not know is a stage's own
+    if dvc.yaml has a stage of that name.
 
     Raises:
         ParamsError: an unknown key, with the nearest known one, or a value of the wrong type; all of them, a line each.
@@ -26,16 +29,32 @@ def check_params(project: Path) -> None:
 
     known = json.loads((project / SCHEMA).read_text(encoding="utf-8"))
     stages = read_yaml(project / "dvc.yaml").get("stages") or {}
+    values = read_yaml(project / "params.yaml")
     wrong: list[str] = []
-    for name, body in read_yaml(project / "params.yaml").items():
+    for name, body in values.items():
         if name not in known["properties"]:
             if name not in stages:
                 wrong.append(f"params.yaml: no stage or flow has a section '{name}'.{did_you_mean(name, known['properties'])}")
             continue
         validator = Draft202012Validator({**known["properties"][name], "$defs": known["$defs"]})
         wrong += [_in_words(name, error) for error in validator.iter_errors(body or {})]
+    wrong = wrong or list(dict.fromkeys(_nameless(project, stages, values)))
     if wrong:
         raise ParamsError("\n".join(wrong))
+
+
+def _nameless(project: Path, stages: Mapping[str, Any], values: Mapping[str, Any]) -> Iterator[str]:
+    """Names in params.yaml without the file that dvc.yaml expects: DVC would only say that a dep is missing."""
+    for body in stages.values():
+        for dep in (body or {}).get("deps") or []:
+            key = TEMPLATE.search(dep) if dep.endswith(".py") else None
+            if key is None or "foreach" in body or "matrix" in body:
+                continue
+            path = project / fill(dep, values)
+            if not path.exists():
+                others = [other.stem for other in path.parent.glob("[a-z]*.py")]
+                hint = " `headrace lint --fix` lists the file it is in." if ":" in path.stem else did_you_mean(path.stem, others)
+                yield f"params.yaml: '{key.group(1)}' is '{path.stem}', but {fill(dep, values)} is not there.{hint}"
 
 
 def _in_words(section: str, error: Any) -> str:

@@ -12,6 +12,7 @@ from headrace.project.preflight import check_params
 def project(tmp_path: Path) -> Path:
     for name in ("params.yaml", "params.schema.json", "dvc.yaml"):
         shutil.copy(REPOSITORY / name, tmp_path / name)
+    (tmp_path / "src").symlink_to(REPOSITORY / "src")
     return tmp_path
 
 
@@ -54,6 +55,15 @@ def test_a_value_of_the_wrong_type_names_its_key(project: Path) -> None:
     _write(project, "  batch_size: 64\n", "  batch_size: many\n")
 
     with pytest.raises(ParamsError, match=r"'train\.batch_size': 'many' is not of type 'integer'"):
+        check_params(project)
+
+
+@pytest.mark.badinput
+def test_a_name_without_its_file_is_refused_with_the_nearest_one(project: Path) -> None:
+    """DVC would say that a dep is missing, after the stages before it have run."""
+    _write(project, "network: small_cnn", "network: smal_cnn")
+
+    with pytest.raises(ParamsError, match=r"'train.network' is 'smal_cnn', .* is not there\. Did you mean 'small_cnn'\?"):
         check_params(project)
 
 
