@@ -1,5 +1,6 @@
 """The part of the page that judges: verdict, comparison, curves, mistakes."""
 
+import re
 from typing import Any
 
 from markupsafe import Markup
@@ -65,7 +66,7 @@ def describe_outcome(evidence: Evidence) -> dict[str, Any]:
         "present": True,
         "allowed": bool(verdict.get("allowed")),
         "better": bool(verdict.get("better")),
-        "reasons": strings(verdict.get("reasons")),
+        "reasons": [typeset(reason) for reason in strings(verdict.get("reasons"))],
         "checks": [_check(check, digits) for check in rows(verdict.get("checks"))],
         "score_name": score or "score",
         "score": percent(metrics.get(score), digits),
@@ -98,9 +99,13 @@ def describe_outcome(evidence: Evidence) -> dict[str, Any]:
 
 
 def figure_titles(report: dict[str, Any]) -> dict[str, str]:
-    """Title of each figure of `evaluate` by name; a number and its percent sign stay on one line."""
-    found = rows(report.get("figures"))
-    return {str(figure.get("name")): str(figure.get("title")).replace(" %", "\N{NO-BREAK SPACE}%") for figure in found}
+    """Title of each figure of `evaluate` by name."""
+    return {str(figure.get("name")): typeset(str(figure.get("title"))) for figure in rows(report.get("figures"))}
+
+
+def typeset(text: str) -> str:
+    """A sentence of a report as the page writes numbers: a true minus, and the percent sign on the line of its number."""
+    return re.sub(r"(?<![\w-])-(?=\.?\d)", "\N{MINUS SIGN}", text).replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _check(check: dict[str, Any], digits: int) -> dict[str, Any]:
@@ -172,7 +177,7 @@ def _promotion(promotion: dict[str, Any]) -> dict[str, Any]:
     }
     return {
         "sentence": sentences.get(decision, f"Promotion: {decision}."),
-        "reasons": strings(promotion.get("reasons")),
+        "reasons": [typeset(reason) for reason in strings(promotion.get("reasons"))],
     }
 
 
