@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from headrace.dataset.duplicates import Comparable, NearDuplicates, find_near_duplicates
+from headrace.dataset.duplicates import MAX_ALIKE, Comparable, NearDuplicates, find_near_duplicates
 from headrace.dataset.schema import SPLITS, read_info
 from headrace.dataset.shards import read_schema, read_table
 from headrace.dataset.splits import (
@@ -76,7 +76,7 @@ class Division:
     """Ids of contents that stand under more than one label."""
     near: NearDuplicates
     notes: list[str]
-    """Settings that had no effect on these data."""
+    """Settings that had no effect on these data, and what was not looked at as closely as the rest."""
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -126,6 +126,11 @@ def divide(data: Path, config: DivisionConfig, task: Comparable, progress: Progr
         near = find_near_duplicates(data, assignment.splits, task, tolerance=config.near_duplicate_tolerance, progress=progress)
     assignment.drop("nearly repeats a record of a split that ranks higher", near.partner >= 0)
 
+    if near.crowded:
+        notes.append(
+            f"{near.crowded:,} records share a perceptual key with so many that each was compared with the {MAX_ALIKE} most alike only"
+        )
+        progress.say(notes[-1])
     return Division(
         ids=table["id"],
         assignment=assignment,

@@ -23,6 +23,14 @@ BLOCK_BYTES = 256 * 1024 * 1024
 PAIR_BYTES = 32 * 1024 * 1024
 """Payload compared at once; small enough to stay near the cache."""
 
+FEW_PAIRS = 250_000
+"""A key with fewer pairs to compare is compared pair by pair."""
+
+MAX_ALIKE = 64
+"""Records of one key that a record is compared with at most, once their profiles have spoken for too many."""
+
+_ROUNDING = 1e-5
+
 
 class Comparable(Protocol):
     """The part of a task that tells near duplicates (headrace/tasks/contract.py says what each does)."""
@@ -32,6 +40,9 @@ class Comparable(Protocol):
 
     def near_duplicate_keys(self, table: pa.Table, record: Mapping[str, Any]) -> np.ndarray:
         """Equal for records that may be near, uint64 (N,)."""
+
+    def near_duplicate_profile(self, inputs: np.ndarray) -> np.ndarray:
+        """Short vectors that differ by no more than the records do, float32 (N, P)."""
 
     def are_near_duplicates(self, left: np.ndarray, right: np.ndarray, tolerance: float) -> np.ndarray:
         """Whether the pairs are near, bool (N,)."""
@@ -45,6 +56,8 @@ class NearDuplicates:
     """int64 (N,): position of the first test record (else validation record that stays) this one is near to; -1 for none."""
     compared: int
     """Records whose content was compared."""
+    crowded: int = 0
+    """Of these, how many were compared with the MAX_ALIKE most alike by profile only, because more of their key came into question."""
 
 
 def candidates(keys: np.ndarray, splits: np.ndarray) -> np.ndarray:
@@ -81,27 +94,30 @@ def find_near_duplicates(
     keys = np.concatenate(found)
 
     partner = np.full(len(splits), -1, dtype=np.int64)
+    crowded = 0
     mixed = candidates(keys, splits)
     progress.start("candidates compared", len(mixed), unit="records")
     for block in _blocks(mixed, keys, payload.item_bytes()):
         content = payload.gather(block)
         for start, stop in _runs(keys[block]):
             members = block[start:stop]
-            near = _near_in_group(content[start:stop], splits[members], task, tolerance)
+            near, left_out = _near_in_group(content[start:stop], splits[members], task, tolerance)
             partner[members[near >= 0]] = members[near[near >= 0]]
+            crowded += left_out
         progress.advance(len(block))
     progress.finish()
-    return NearDuplicates(partner, compared=len(mixed))
+    return NearDuplicates(partner, compared=len(mixed), crowded=crowded)
 
 
-def _near_in_group(content: np.ndarray, splits: np.ndarray, task: Comparable, tolerance: float) -> np.ndarray:
-    near = _near(content, splits != TEST, splits == TEST, task, tolerance)
+def _near_in_group(content: np.ndarray, splits: np.ndarray, task: Comparable, tolerance: float) -> tuple[np.ndarray, int]:
+    """Partners of the records of one key, -1 for none, and how many were not compared with all that came into question."""
+    near, crowded = _near(content, splits != TEST, splits == TEST, task, tolerance)
     stays = (splits == VALIDATION) & (near < 0)
-    second = _near(content, (splits == TRAIN) & (near < 0), stays, task, tolerance)
-    return np.where(near < 0, second, near)
+    second, more = _near(content, (splits == TRAIN) & (near < 0), stays, task, tolerance)
+    return np.where(near < 0, second, near), crowded + more
 
 
-def _near(content: np.ndarray, left: np.ndarray, right: np.ndarray, task: Comparable, tolerance: float) -> np.ndarray:
+def _near(content: np.ndarray, left: np.ndarray, right: np.ndarray, task: Comparable, tolerance: float) -> tuple[np.ndarray, int]:
     """For each record of mask `left` the first of mask `right` it is near to, int64, -1 for none; others are -1."""
     partner = np.full(len(content), -1, dtype=np.int64)
     waiting, others = np.flatnonzero(left), np.flatnonzero(right)
@@ -116,7 +132,53 @@ def _near(content: np.ndarray, left: np.ndarray, right: np.ndarray, task: Compar
             hit = same.any(axis=1)
             partner[some[hit]] = now[same[hit].argmax(axis=1)]
         waiting = waiting[partner[waiting] < 0]  # one confirmed is compared no further
-    return partner
+        if len(waiting) * len(others) > FEW_PAIRS:
+            return partner, _near_in_crowd(content, waiting, others, partner, task, tolerance)
+    return partner, 0
+
+
+def _near_in_crowd(
+    content: np.ndarray, waiting: np.ndarray, others: np.ndarray, partner: np.ndarray, task: Comparable, tolerance: float
+) -> int:
+    """The same where a key tells little, such as that of nearly white pictures: pairs are compared whose profiles allow it.
+
+    Finds the first near record as well, unless profiles allow more than MAX_ALIKE: then the first of the most alike ones.
+
+    Args:
+        content: inputs of one key.
+        waiting: positions of records to find a partner for.
+        others: positions of possible partners, ascending.
+        partner: written.
+        task: as above.
+        tolerance: as above.
+
+    Returns:
+        How many records were compared with the most alike ones only and have no partner.
+    """
+    profiles, targets = task.near_duplicate_profile(content[waiting]), task.near_duplicate_profile(content[others])
+    rows_at_once = max(1, PAIR_BYTES // (4 * len(others)))
+    crowded = 0
+    for start in range(0, len(waiting), rows_at_once):
+        some = waiting[start : start + rows_at_once]
+        gap = np.zeros((len(some), len(others)), dtype=np.float32)
+        for left, right in zip(profiles[start : start + rows_at_once].T, targets.T, strict=True):
+            gap += np.abs(left[:, None] - right[None])
+        allowed = gap <= tolerance + _ROUNDING
+        full = allowed.sum(axis=1) > MAX_ALIKE
+        if full.any():
+            most_alike = np.argpartition(gap[full], MAX_ALIKE, axis=1)[:, :MAX_ALIKE]
+            allowed[full] = False
+            allowed[np.flatnonzero(full)[:, None], most_alike] = True
+        rows, columns = np.nonzero(allowed)  # row by row, columns ascending: the first hit of a row is the first in order
+        pairs = max(1, PAIR_BYTES // max(1, content[:1].nbytes))
+        for at in range(0, len(rows), pairs):
+            r, c = rows[at : at + pairs], columns[at : at + pairs]
+            hit = task.are_near_duplicates(content[some[r]], content[others[c]], tolerance)
+            found, first = np.unique(r[hit], return_index=True)
+            new = partner[some[found]] < 0  # a row may have begun in the stretch before
+            partner[some[found[new]]] = others[c[hit][first[new]]]
+        crowded += int((full & (partner[some] < 0)).sum())
+    return crowded
 
 
 def _runs(sorted_keys: np.ndarray) -> list[tuple[int, int]]:

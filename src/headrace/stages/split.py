@@ -50,7 +50,7 @@ class SplitReport(Report):
     near_duplicate_examples: list[list[str]]
     """Id left out, id it is near to."""
     notes: list[str]
-    """Settings that had no effect on these data."""
+    """Settings that had no effect on these data, and what was not looked at as closely as the rest."""
 
 
 def run(params: Params, *, validated: Path, splits: Out, progress: Progress | None = None) -> SplitReport:

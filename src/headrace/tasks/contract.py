@@ -30,5 +30,11 @@ class Task(Protocol):
     def near_duplicate_keys(self, table: pa.Table, record: Mapping[str, Any]) -> np.ndarray:
         """uint64 (N,): records that may be near duplicates share a key; candidates only, confirmed on the content."""
 
+    def near_duplicate_profile(self, inputs: np.ndarray) -> np.ndarray:
+        """float32 (N, P) of inputs, P small: absolute differences of two profiles sum up to no more than the two records differ by.
+
+        Where many records share a key, it spares most comparisons of whole records.
+        """
+
     def are_near_duplicates(self, left: np.ndarray, right: np.ndarray, tolerance: float) -> np.ndarray:
         """Whether paired inputs (as `inputs` gives them) are the same up to `tolerance`: bool (N,)."""

@@ -1,13 +1,16 @@
 """Near duplicates across splits."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from tests.measured import write_records
 
 from headrace.dataset import duplicates
 from headrace.dataset.duplicates import candidates, find_near_duplicates
+from headrace.dataset.shards import ShardWriter
 from headrace.dataset.splits import DROPPED, TEST, TRAIN, VALIDATION
 from headrace.listening import SilentProgress
+from headrace.tasks import image_classification
 
 
 class Numbers:
@@ -18,6 +21,9 @@ class Numbers:
 
     def near_duplicate_keys(self, table, record):
         return (self.inputs(table, record)[:, 0] // 10).astype(np.uint64)
+
+    def near_duplicate_profile(self, inputs):
+        return inputs.astype(np.float32) / 2  # lets through what is up to twice as far
 
     def are_near_duplicates(self, left, right, tolerance):
         return np.abs(left - right)[:, 0] <= tolerance
@@ -65,6 +71,85 @@ def test_result_does_not_depend_on_the_block_size(partners, monkeypatch, block_b
     found = partners(serial.tolist(), splits.tolist())
 
     assert found == _by_hand(serial, splits)
+
+
+def test_profiles_spare_comparisons_and_change_nothing(partners, monkeypatch):
+    """A large key is compared by profile first; where they do not let through too many, the first near record is found as before."""
+    monkeypatch.setattr(duplicates, "FEW_PAIRS", 0)
+    monkeypatch.setattr(duplicates, "PAIR_BYTES", 24)
+    rng = np.random.default_rng(8)
+    serial, splits = rng.integers(0, 60, 120), rng.integers(0, 3, 120)
+
+    assert partners(serial.tolist(), splits.tolist()) == _by_hand(serial, splits)
+
+
+class Pictures:
+    """The task of pictures, all under one key, that counts the pairs it is asked about."""
+
+    inputs = staticmethod(image_classification.inputs)
+    near_duplicate_profile = staticmethod(image_classification.near_duplicate_profile)
+
+    def __init__(self):
+        self.pairs = 0
+
+    def near_duplicate_keys(self, table, record):
+        return np.zeros(table.num_rows, dtype=np.uint64)
+
+    def are_near_duplicates(self, left, right, tolerance):
+        self.pairs += len(left)
+        return image_classification.are_near_duplicates(left, right, tolerance)
+
+
+@pytest.fixture
+def crowd(tmp_path):
+    """Nearly white pictures of 8 x 8 under one key, a fifth of them test."""
+
+    def find(rows, *, noise, tolerance, copies=()):
+        rng = np.random.default_rng(5)
+        pixels = rng.integers(255 - noise, 256, (rows, 8, 8, 1), dtype=np.uint8)
+        for copy, of in copies:
+            pixels[copy] = pixels[of]
+            pixels[copy, 0, 0] -= 1
+        splits = np.where(np.arange(rows) % 5 == 0, TEST, TRAIN).astype(np.int8)
+        payload = pa.FixedShapeTensorArray.from_numpy_ndarray(pixels)
+        record = {"payload": "image", "shape": [8, 8, 1], "dtype": "uint8"}
+        schema = pa.schema([("id", pa.string()), ("image", payload.type), ("label", pa.int64()), ("split", pa.string())])
+        columns = [[f"{row:032x}" for row in range(rows)], payload, [0] * rows, [""] * rows]
+        with ShardWriter(tmp_path / "crowd", schema, task="image_classification", classes=["a"], record=record) as writer:
+            writer.write(pa.table(columns, schema=schema))
+        task = Pictures()
+        found = find_near_duplicates(tmp_path / "crowd", splits, task, tolerance=tolerance, progress=SilentProgress())
+        return found, task.pairs
+
+    return find
+
+
+def test_twenty_thousand_that_are_all_alike_are_compared_once_each(crowd):
+    """One comparison confirms each, so nothing is left for the second."""
+    found, pairs = crowd(20_000, noise=2, tolerance=0.02)
+
+    assert (found.partner[np.arange(20_000) % 5 != 0] == 0).all()
+    assert found.crowded == 0
+    assert pairs <= 20_000 * 64
+
+
+def test_twenty_thousand_with_one_key_and_no_pair_stay_affordable(crowd):
+    """64 million pairs would be compared; and what stands near is found all the same, being the most alike."""
+    copies = [(1, 19_995), (7777, 5), (19_999, 10_000)]
+    found, pairs = crowd(20_000, noise=100, tolerance=0.01, copies=copies)
+
+    assert {(at, int(found.partner[at])) for at in np.flatnonzero(found.partner >= 0)} == set(copies)
+    assert pairs < 20_000 * 200
+
+
+def test_a_crowd_is_counted_where_it_was_not_compared_with_all(crowd, monkeypatch):
+    """The report says so, rather than promise what was not looked at."""
+    monkeypatch.setattr(duplicates, "MAX_ALIKE", 3)
+    monkeypatch.setattr(duplicates, "FEW_PAIRS", 0)
+    monkeypatch.setattr(duplicates, "PAIR_BYTES", 64)
+    found, _ = crowd(100, noise=10, tolerance=0.005)
+
+    assert 0 < found.crowded <= 80
 
 
 def _by_hand(serial, splits):

@@ -53,6 +53,17 @@ def test_brightened_picture_shares_the_key_and_is_confirmed_by_tolerance():
     assert task.are_near_duplicates(left[None], right[None], 0.005).tolist() == [False]
 
 
+@given(st.integers(0, 1000), st.integers(1, 12), st.integers(1, 12), st.sampled_from([1, 3]), st.integers(0, 255))
+@settings(max_examples=60, deadline=None)
+def test_profiles_never_differ_more_than_the_pictures(seed, height, width, channels, low):
+    """Else a near duplicate would be ruled out unseen."""
+    left, right = np.random.default_rng(seed).integers(low, 256, (2, 5, height, width, channels), dtype=np.uint8)
+    apart = np.abs(left.astype(float) - right).reshape(5, -1).mean(axis=1) / 255
+    profiles = task.near_duplicate_profile(left), task.near_duplicate_profile(right)
+
+    assert (np.abs(profiles[0] - profiles[1]).sum(axis=1) <= apart + 1e-6).all()
+
+
 def test_inputs_are_a_view_of_one_chunk():
     """A data set that fills memory once must not fill it twice."""
     table = rows(picture())
