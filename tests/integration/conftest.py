@@ -24,6 +24,7 @@ from headrace.dataset.shards import ShardWriter
 from headrace.settings import MLFLOW_DEFAULTS, TELEMETRY_OFF
 from headrace.tracking.runs import Store
 from headrace.tracking.store import prepare
+from headrace.training.export import export_program
 
 CLASSES, SHAPE = 3, (4, 4, 1)
 
@@ -112,8 +113,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     path = tmp_path_factory.mktemp("program") / "model.pt2"
     example = torch.zeros((2, *SHAPE), dtype=torch.uint8)
-    exported = torch.export.export(FirstPixel(), (example,), dynamic_shapes=({0: torch.export.Dim("batch")},))
-    torch.export.save(exported, path)
+    path.write_bytes(export_program(FirstPixel().eval(), example, name="first pixel"))
     return path
 
 

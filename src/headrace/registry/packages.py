@@ -23,8 +23,9 @@ TRAINED_IDS = "trained_ids.txt.gz"
 ID_DIGITS = 16
 """64 bits of an id: among a million records two share them with a chance of 1 in 10^7."""
 
-_LOADER = "headrace_package_1"
-"""Module name of the loader inside a registered model; another number when `pyfunc.py` changes what it does."""
+_LOADER, _CHECKS = "headrace_package_2", "headrace_pt2_2"
+"""Module names of `pyfunc.py` and `training/pt2.py` inside a registered model; another number when one changes what it does, because one
+process can have models of several ages open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,7 @@ def lay_out(package: Package, ids: Sequence[str], folder: Path, *, model_id: str
     write_ids(folder / TRAINED_IDS, ids)
     (folder / "code").mkdir()
     shutil.copyfile(Path(pyfunc.__file__), folder / "code" / f"{_LOADER}.py")
+    shutil.copyfile(Path(pyfunc.__file__).parents[1] / "training" / "pt2.py", folder / "code" / f"{_CHECKS}.py")
     python = ".".join(str(part) for part in sys.version_info[:3])
     shutil.copyfile(package.folder / "requirements.txt", folder / "requirements.txt")
     environment = {

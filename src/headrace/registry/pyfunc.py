@@ -1,11 +1,13 @@
 """Serve a package folder through MLflow's `pyfunc`: copied into every registered model, so it may import nothing of ours.
 
-MLflow calls `_load_pyfunc` with the package's folder. No pickle is involved: the program is a `torch.export` archive, and the
-manifest is verified before it is opened.
+MLflow calls `_load_pyfunc` with the package's folder. No pickle is involved: the program is a `torch.export` archive. The manifest is
+verified before it is opened, and the archive is refused when it holds what torch would run as code; `training/pt2.py`, which knows
+that, is copied beside this file.
 """
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +48,16 @@ class PackagedModel:
 
     Args:
         folder: of the package.
+        open_program: `open_program(content, name=...)` opens the bytes of a .pt2 file, or refuses them.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, open_program: Callable[..., Any]) -> None:
         import torch
 
         verify_manifest(folder)
+        path = folder / "model.pt2"
         self._torch = torch
-        self._program = torch.export.load(folder / "model.pt2").module()
+        self._program = open_program(path.read_bytes(), name=str(path)).module()
 
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> Any:  # noqa: ARG002 - MLflow's signature
         """Probabilities (N, K) float32 for inputs (N, ...) as the package's signature says."""
@@ -67,4 +71,7 @@ class PackagedModel:
 
 
 def _load_pyfunc(path: str) -> PackagedModel:
-    return PackagedModel(Path(path))
+    # Beside this file in a registered model, under a name with the same number (registry/packages.py).
+    from headrace_pt2_2 import open_program  # type: ignore[import-not-found]
+
+    return PackagedModel(Path(path), open_program)

@@ -25,7 +25,7 @@ def predict_package(package: Package, split: Path, *, cache: Path) -> Decisions:
 
     Raises:
         DataError: the split is missing or damaged.
-        RegistryError: the program does not load in this environment.
+        RegistryError: the program is refused, because it would run code, or does not load in this environment.
     """
     info = read_info(split)
     ids: list[str] = []
@@ -45,9 +45,12 @@ def predict_package(package: Package, split: Path, *, cache: Path) -> Decisions:
 
 def _predict(package: Package, split: Path, task_name: str, record: Mapping[str, Any]) -> np.ndarray:
     from headrace.registry.pyfunc import PackagedModel
+    from headrace.training.pt2 import ProgramRefused, open_program
 
     try:
-        model = PackagedModel(package.folder)
+        model = PackagedModel(package.folder, open_program)
+    except ProgramRefused as error:
+        raise RegistryError(f"The package is not used. {error}") from None
     except (RuntimeError, ValueError, KeyError, OSError) as error:
         raise RegistryError(
             f"The champion's package is intact, but torch cannot load it here: {' '.join(str(error).split())[:300]}. "
