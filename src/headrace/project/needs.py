@@ -108,17 +108,28 @@ def assess(tree: SourceTree, stage: StageText, variants: Sequence[Mapping[str, A
             key = "headrace" if own is None or tree.is_own(own) else f"headrace.{stage.name}"
             needs.packages.setdefault(key, Import("headrace", tree.project / "dvc.yaml", line))
     wide = _wide_folders(tree, stage, needs.files)
+    templated = {dep for dep in stage.deps if "${" in dep} | {text for _, _, templates in readings for text in templates.values()}
+    # `module:function` of one's own makes no path of a template: then each alternative is listed as the file it is.
+    nowhere = {dep for dep in templated for values in variants if ":" in (_filled(dep, values) or "")}
     used: set[str] = set()
     for filled, code, templates in readings:
         for file, reason in code.files.items():
             relative = file.relative_to(tree.project).as_posix()
-            covering = {dep for dep, path in filled.items() if relative == path or relative.startswith(f"{path.rstrip('/')}/")}
+            covering = {
+                dep
+                for dep, path in filled.items()
+                if dep not in nowhere and (relative == path or relative.startswith(f"{path.rstrip('/')}/"))
+            }
             used |= covering
             if covering <= wide.keys():
-                (needs.instead if covering else needs.missing).setdefault(templates.get(file, relative), reason)
+                written = templates.get(file, relative)
+                wanted = relative if written in nowhere else written
+                (needs.instead if covering else needs.missing).setdefault(wanted, reason)
     for dep in stage.deps:
         is_code = dep.startswith("src/") and (dep.endswith(".py") or any((tree.project / dep).rglob("*.py")))
-        if is_code and dep not in used:
+        if dep in nowhere:
+            needs.idle[dep] = "a params file names code of your own there, which is no such file"
+        elif is_code and dep not in used:
             needs.idle[dep] = "nothing in the stage imports it"
         elif dep in wide:
             needs.idle[dep] = f"the stage does not use {', '.join(wide[dep])} in it. List the files it uses"

@@ -171,6 +171,21 @@ def test_a_templated_dep_is_added_for_a_lookup(reference):
     assert "src/headrace/networks/${fit.network}.py" in mend(reference)["deps"]
 
 
+def test_a_name_of_ones_own_takes_the_place_of_the_template(reference):
+    """DVC looks for every dep: `networks/own.net:build.py` is a file that nobody can have."""
+    (reference / "src/own").mkdir()
+    (reference / "src/own/__init__.py").write_text("")
+    (reference / "src/own/net.py").write_text("import torch\n")
+    (reference / "recipes").mkdir()
+    (reference / "recipes/usual.yaml").write_text("fit:\n  network: dense\n")
+    (reference / "params.yaml").write_text("fit:\n  network: own.net:build\n")
+    deps = mend(reference)["deps"]
+
+    assert {"src/own/net.py", "src/headrace/networks/dense.py"} <= set(deps)
+    assert not any("${" in dep for dep in deps)
+    assert findings(reference) == []
+
+
 def test_a_colon_alone_makes_no_code(reference):
     (reference / "params.yaml").write_text("fit:\n  network: dense\n  note: bundled:digits\n")
 
