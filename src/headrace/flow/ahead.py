@@ -62,14 +62,20 @@ class HeadStart:
         self._changed = threading.Condition()
         self.is_open = True
         """Whether stages may still begin: nobody has taken over yet."""
-        for number in range(max_stages):
-            threading.Thread(target=self._go_on, name=f"ahead-{number}", daemon=True).start()
+        self._threads = [threading.Thread(target=self._go_on, name=f"ahead-{n}", daemon=True) for n in range(max_stages)]
+        for thread in self._threads:
+            thread.start()
 
     def close(self) -> None:
         """No further stage begins; those at work go on."""
         with self._changed:
             self.is_open = False
             self._changed.notify_all()
+
+    def wait(self) -> None:
+        """Return when those at work have ended; close first."""
+        for thread in self._threads:
+            thread.join()
 
     def take_over(self, name: str) -> Begun | None:
         """The stage of that name if it was begun, once: a second try is a new execution."""

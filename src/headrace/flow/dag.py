@@ -53,7 +53,8 @@ def serve(control: socket.socket, owner: ProcessId) -> None:
         for descriptor in descriptors:
             os.close(descriptor)
         groups.append(pid)
-        control.sendall(b".")
+        with contextlib.suppress(BrokenPipeError):  # the owner has gone: the next look tells
+            control.sendall(b".")
     for group in groups:
         end_group(group)
     if not owner.is_alive():

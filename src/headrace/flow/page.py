@@ -10,12 +10,16 @@ from typing import Any
 
 from headrace.evaluation.page.context import PageContext
 from headrace.evaluation.report import write_report
+from headrace.fingerprint import file_sha256
 from headrace.flow.run import lock_digest
 from headrace.params import read_yaml
 from headrace.settings import Settings, git
+from headrace.storage.local import write_text
 
 PAGE = "reports/report.html"
 DOCS = "reports/data-docs/index.html"
+DOCS_MARK = "data-docs.sha256"
+RESULTS = "reports/validation_results.json"
 
 
 def write_page(
@@ -34,7 +38,7 @@ def write_page(
         lines: what register and promote said, for the lineage.
     """
     project = settings.project
-    render_data_docs(settings, project / "reports" / "validation_results.json", say=say)
+    render_data_docs(settings, project / RESULTS, say=say)
     fingerprint = _candidate(project)
     told = dict(lines or _told(settings))
     context = PageContext(
@@ -55,21 +59,23 @@ def write_page(
 
 def render_data_docs(settings: Settings, results: Path, *, say: Callable[[str], Any]) -> None:
     """Render validation results as a page, also those of a failed validation; Great Expectations is imported only if they are new."""
-    from headrace.fingerprint import file_sha256
-    from headrace.storage.local import write_text
-
-    if not results.exists():
-        return
-    mark = settings.local / "data-docs.sha256"
-    digest = file_sha256(results)
-    out = settings.project / DOCS
-    if out.exists() and mark.exists() and mark.read_text(encoding="utf-8") == digest:
+    if not are_docs_new(settings, results):
         return
     from headrace.validation.data_docs import render
 
-    render(results, out)
-    write_text(mark, digest)
+    render(results, settings.project / DOCS)
+    write_text(settings.local / DOCS_MARK, file_sha256(results))
     say(f"data docs: {DOCS}")
+
+
+def are_docs_new(settings: Settings, results: Path) -> bool:
+    """Whether there are validation results that the Data Docs do not show yet."""
+    mark = settings.local / DOCS_MARK
+    if not results.exists():
+        return False
+    if not (settings.project / DOCS).exists() or not mark.exists():
+        return True
+    return mark.read_text(encoding="utf-8") != file_sha256(results)
 
 
 def _candidate(project: Path) -> str:

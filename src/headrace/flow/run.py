@@ -85,7 +85,11 @@ class Run:
     """Whether only some stages were asked for: then no step follows the DAG."""
     ahead: HeadStart | None = None
     """Stages begun before Prefect was there."""
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    is_given_up: bool = False
+    """Whether stages at work are being ended although nothing is wrong with them: they have not failed."""
+    ready: threading.Thread | None = None
+    """Imports what the steps after the DAG need; see steps.get_ready."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         # Prefect's threads and those of the head start together must not exceed the limit.
@@ -110,9 +114,17 @@ class Run:
         self.forced = forced
         self.stale = self.plan.stale(forced)
 
-    def begin_ahead(self) -> None:
+    def begin_ahead(self) -> HeadStart:
         """Begin the plan's stages now, before the flow is there to do it."""
         self.ahead = HeadStart(self.plan.stages, self._update, max_stages=self.settings.max_stages)
+        return self.ahead
+
+    def give_up(self) -> None:
+        """End what was begun ahead, because no flow will take it over."""
+        self.is_given_up = True
+        if self.ahead:
+            self.ahead.close()
+        self.launcher.end_all()
 
     def execute(self, stage: Stage, log: Callable[[str], None]) -> Outcome:
         """Bring one stage up to date, or wait for it where it was begun ahead; its parents are up to date.
@@ -157,7 +169,8 @@ class Run:
                 time.sleep(BUSY_WAIT_S)
         seconds = time.monotonic() - started
         if problem is not None:
-            self._end(stage, EndState.FAILED, seconds)
+            if not self.is_given_up:
+                self._end(stage, EndState.FAILED, seconds)
             raise StageFailed(self._explain(stage, problem, lines, log_path))
         return self._end(stage, self._state(stage, lines), seconds)
 
@@ -170,6 +183,8 @@ class Run:
             force=stage.name in self.forced,
             pull=self.plan.has_remote,
         )
+        if self.is_given_up:  # it slipped in while the others were being ended
+            execution.end()
         try:
             answer = self.launcher.run(execution, take, timeout_s=stage.timeout_s)
         except TimeoutError:
@@ -194,7 +209,7 @@ class Run:
 
     def _end(self, stage: Stage, state: EndState, seconds: float) -> Outcome:
         outcome = Outcome(state, seconds, headline(self.settings.project, stage.name) if state is not EndState.FAILED else "")
-        with self._lock:
+        with self.lock:
             self.outcomes[stage.name] = outcome
         self.terminal.end(stage.name, state, seconds, outcome.headline)
         return outcome

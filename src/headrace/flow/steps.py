@@ -5,7 +5,9 @@ checkout the step ends as `unchanged`, and mlflow is not imported. Steps that do
 params.yaml) do not appear in its flow.
 """
 
+import contextlib
 import json
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -31,6 +33,8 @@ class Step:
     key: Callable[[Settings], str]
     act: Callable[[Run, Log], tuple[str, Sequence[str]]]
     """Does it; returns a line for the terminal, and reasons that belong below it."""
+    get_ready: Callable[[Settings], None] | None = None
+    """Imports what `act` needs; called while the last stages still work."""
 
     def take(self, run: Run, log: Log) -> Outcome:
         """Do the step unless its key is recorded as done."""
@@ -42,6 +46,8 @@ class Step:
         else:
             started = time.monotonic()
             run.terminal.begin(self.name)
+            if run.ready is not None:
+                run.ready.join()
             line, reasons = self.act(run, log)
             for each in (line, *reasons):
                 log(each)
@@ -95,6 +101,20 @@ def _report_key(settings: Settings) -> str:
     )
 
 
+def _open_store(settings: Settings) -> None:
+    from headrace.registry import operations  # noqa: F401  # numpy and Arrow come with it
+    from headrace.tracking.store import connect
+
+    connect(settings.tracking_uri)
+
+
+def _load_page(settings: Settings) -> None:
+    from headrace.flow.page import RESULTS, are_docs_new
+
+    if are_docs_new(settings, settings.project / RESULTS):
+        from headrace.validation import data_docs  # noqa: F401  # Great Expectations: 3 s
+
+
 def _record_run(run: Run, log: Log) -> tuple[str, Sequence[str]]:
     from headrace.registry.operations import record
 
@@ -138,10 +158,10 @@ def _push(run: Run, log: Log) -> tuple[str, Sequence[str]]:
 
 
 STEPS = (
-    Step("record", _has_section("evaluate"), _outcome_key, _record_run),
+    Step("record", _has_section("evaluate"), _outcome_key, _record_run, _open_store),
     Step("register", _has_section("register"), _outcome_key, _register),
     Step("promote", _has_section("promote"), _outcome_key, _promote),
-    Step("report", _has_section("evaluate"), _report_key, _report),
+    Step("report", _has_section("evaluate"), _report_key, _report, _load_page),
     Step("push", lambda run: run.plan.has_remote, lambda settings: lock_digest(settings.project), _push),
 )
 
@@ -155,3 +175,24 @@ def pending(run: Run) -> list[Step]:
     """The steps that have something to do, as far as can be told before the DAG ran."""
     done = _done(run.settings)
     return [step for step in steps_of(run) if done.get(step.name, {}).get("key") != step.key(run.settings)]
+
+
+MAX_STAGES_LEFT = 2
+"""Getting ready begins when so few stages are left: earlier it would take the cores from a training."""
+
+
+def get_ready(run: Run) -> None:
+    """Begin to import what the pending steps need, once, when the last stages are at work; the first step that acts waits for it."""
+    with run.lock:
+        if run.ready is not None or len(run.plan.stages) - len(run.outcomes) > MAX_STAGES_LEFT:
+            return
+        run.ready = threading.Thread(target=_get_ready, args=(run,), name="get-ready", daemon=True)
+    run.ready.start()
+
+
+def _get_ready(run: Run) -> None:
+    for step in pending(run):
+        if step.get_ready is None:
+            continue
+        with contextlib.suppress(Exception):  # the step itself will meet it again, and tell
+            step.get_ready(run.settings)

@@ -10,13 +10,14 @@ from prefect.states import Completed
 
 from headrace.flow.launcher import Stage
 from headrace.flow.run import Outcome, Run
-from headrace.flow.steps import Step
+from headrace.flow.steps import Step, get_ready
 from headrace.settings import PREFECT_RUN, set_variable
 
 
 @task(cache_policy=NO_CACHE, persist_result=False, log_prints=False)
 def _run_stage(run: Run, stage: Stage) -> State[Any]:
     logger = get_run_logger()
+    get_ready(run)
     outcome = run.execute(stage, logger.info)
     return _completed(outcome, stage.name)
 

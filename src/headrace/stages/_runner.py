@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import gc
 import importlib
 import inspect
 import json
@@ -105,6 +106,8 @@ def _run(arguments: list[str], settings: Settings, evidence: Path) -> None:
     shutil.rmtree(evidence, ignore_errors=True)
     write_text(settings.local / "executions" / evidence.name, variable("HEADRACE_RUN"))
     stage = load_stage(arguments[0])
+    gc.freeze()
+    gc.enable()  # __main__ had it off for the imports
     paths = _parse(stage, arguments[1:])
     stanza = dagfile.read_stanzas(settings.project).get(stage.name)
     if stanza is not None and stanza.environment:
