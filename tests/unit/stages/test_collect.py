@@ -165,6 +165,20 @@ def test_own_format_is_used_by_name(places, monkeypatch):
     assert run(params(format="mine_format:Reader"), places).rows == 6
 
 
+def test_own_task_holds_both_parts(places, monkeypatch):
+    """One name in params.yaml: `collect` takes the intake from it, the later stages take the rest."""
+    (places.project / "mine_task.py").write_text(
+        "from headrace.intake import image_classification as intake\n"
+        "from headrace.tasks import image_classification as task\n"
+        "from types import SimpleNamespace\n"
+        "both = SimpleNamespace(**{**vars(task), **vars(intake)})\n"
+    )
+    monkeypatch.syspath_prepend(places.project)
+    report = run(params(task="mine_task:both"), places)
+
+    assert (report.rows, read_info(places.project / "raw").task) == (6, "mine_task:both")
+
+
 @pytest.mark.parametrize(("recipe", "rows"), [("digits", 1797), ("mnist", 70_000), ("mnist-dense", 70_000)])
 def test_recipe_collects_through_the_mirror(recipe, rows, shared_data, tmp_path):
     """The recipes' pins are those of the real files; counts per class are the published ones."""
