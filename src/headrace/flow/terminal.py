@@ -78,7 +78,9 @@ class Terminal:
         mark, colour = MARKS.get(state, ("·", "dim"))
         took = f"{seconds:6.1f} s" if seconds >= 0.05 else " " * 8
         text = f"{mark} {name:<10} {state:<10} {took}  {headline}".rstrip()
-        if self._is_live:
+        if self._quiet:
+            sys.stderr.write(text + "\n")  # standard output belongs to --json
+        elif self._is_live:
             from rich.text import Text
 
             self._console().print(Text(text, style=colour if state in ("failed", "unchanged") else ""))
