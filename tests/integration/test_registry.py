@@ -196,6 +196,15 @@ def test_the_life_of_a_champion(store, model, put, make_package, make_splits, wr
     client = connect(store.uri)
 
     assert (back.version, back.previous_version, back.reasons) == (1, 2, ["wrong labels"])
+    told = [line.strip() for line in render(trace(store, f"{model}/1", path=path)).splitlines()[-6:]]
+    assert [line.partition(" UTC: ")[2] or line for line in told] == [
+        "promoted by ada",
+        "The first model of this name: there is no champion to compare with.",
+        "version 2 was promoted by ada",
+        second.reasons[0],
+        "brought back in place of version 2 by ada",
+        "wrong labels",
+    ]
     assert int(version_of(client, model, CHAMPION).version) == 1
     assert len(ledger.read(path)) == 3
     for wrong, message in ((1, "champion of .* already"), (9, "has no version 9. It has 1, 2, 3")):

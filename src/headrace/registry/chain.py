@@ -53,9 +53,7 @@ def _code(found: Mapping[str, Any]) -> Iterator[str]:
         yield "no git commit"
         return
     branch = f" on {code['branch']}" if code["branch"] else ""
-    state = (
-        "with uncommitted changes, kept in the run as provenance/changes.diff" if code["is_dirty"] else "no uncommitted changes"
-    )
+    state = "with uncommitted changes, kept in the run as provenance/changes.diff" if code["is_dirty"] else "no uncommitted code"
     packages = f"; environment.json {found['environment'][:SHORT]}" if found["environment"] else ""
     yield f"commit {code['commit'][:SHORT]}{branch}, {state}{packages}"
 
@@ -82,10 +80,11 @@ def _version(version: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _champion(champion: Mapping[str, Any]) -> Iterator[str]:
-    events = sorted([*champion["made"], *champion["taken_down"]], key=lambda entry: int(entry["sequence"]))
+    events = sorted([*champion["made"], *champion["replaced"]], key=lambda entry: int(entry["sequence"]))
     for entry in events:
-        if entry in champion["taken_down"]:
-            yield f"until {_moment(entry['time'])}: {entry['actor']} rolled back to version {entry['version']}"
+        if entry in champion["replaced"]:
+            how = "was promoted" if entry["action"] == "promote" else "was brought back"
+            yield f"until {_moment(entry['time'])}: version {entry['version']} {how} by {entry['actor']}"
         else:
             how = "promoted" if entry["action"] == "promote" else "brought back"
             place = f" in place of version {entry['previous_version']}" if entry["previous_version"] else ""
