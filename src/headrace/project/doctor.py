@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from headrace.errors import HeadraceError
 from headrace.project.environment import check_installed, read
@@ -86,7 +87,7 @@ def _cache(settings: Settings) -> str:
     done = subprocess.run([dvc, "cache", "dir"], cwd=settings.project, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise HeadraceError(" ".join(done.stderr.split())[-200:])
-    if str(settings.state_home) not in done.stdout:
+    if not Path(done.stdout.strip()).is_relative_to(settings.state_home):
         raise HeadraceError(f"{done.stdout.strip()} is not shared by the project's checkouts: headrace setup")
     return done.stdout.strip()
 
