@@ -5,13 +5,14 @@ stack for its own endpoints (`MLFLOW_TRACKING_URI`, `PREFECT_API_URL`, `AWS_*`).
 """
 
 import functools
+import json
 import os
 import re
 import subprocess
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from headrace.errors import ConfigError
@@ -88,8 +89,24 @@ class Settings(BaseSettings):
     """Git branches that may register models in a shared registry, separated by commas."""
     max_stages: int = Field(default=2, ge=1)
     """Stages of one run that may work at the same time."""
+    services: bool = True
+    """Use the servers that `headrace up` started, as long as MLFLOW_TRACKING_URI and PREFECT_API_URL name no others."""
+    work_pool: str = Field(default="headrace", min_length=1)
+    """Prefect work pool (of type process) of the worker that `headrace up` starts."""
+    mlflow_port: int | None = Field(default=None, ge=1, le=65535)
+    """Port of the MLflow server of `headrace up`; default: the first free one from 5000, remembered."""
+    prefect_port: int | None = Field(default=None, ge=1, le=65535)
+    """Port of the Prefect server of `headrace up`; default: the first free one from 4200, remembered."""
+    object_store_port: int | None = Field(default=None, ge=1, le=65532)
+    """Port of the S3 server of `headrace up --object-store`; it takes the next three too. Default: free ones from 9000, remembered."""
+    mlflow_database: SecretStr | None = None
+    """Database of the MLflow server of `headrace up`, as postgresql://user:password@host/name; default: SQLite in `home`."""
+    mlflow_artifacts: str | None = None
+    """Where the MLflow server of `headrace up` keeps artifacts: s3://bucket/prefix or a folder; default: its S3 server, else `home`."""
+    object_store_environment: Path | None = None
+    """Virtual environment with OpenStack Swift, made when it is missing; default: in `home`."""
 
-    @field_validator("project", "home")
+    @field_validator("project", "home", "object_store_environment")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value is not None else None
@@ -128,6 +145,31 @@ class Settings(BaseSettings):
         return self.state_home / "mlartifacts"
 
     @property
+    def services_folder(self) -> Path:
+        """State, logs and credentials of what `headrace up` starts."""
+        return self.state_home / "services"
+
+    @functools.cached_property
+    def service_variables(self) -> dict[str, str]:
+        """URLs, names and passwords for clients of what `headrace up` started; empty after `headrace down` and where `services` is off."""
+        try:
+            if not self.services or not json.loads((self.services_folder / "state.json").read_bytes())["in_use"]:
+                return {}
+            lines = (self.services_folder / "credentials.env").read_text(encoding="utf-8").splitlines()
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
+        return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+
+    @property
+    def client_variables(self) -> dict[str, str]:
+        """Of `service_variables`, what goes into the environment: a password only where the URL is that of its server."""
+        served = self.service_variables
+        wanted = {"MLFLOW_TRACKING_": self.mlflow_tracking_uri, "PREFECT_API_": self.prefect_api_url}
+        urls = {"MLFLOW_TRACKING_": served.get("MLFLOW_TRACKING_URI"), "PREFECT_API_": served.get("PREFECT_API_URL")}
+        used = tuple(prefix for prefix, url in wanted.items() if url is not None and url == urls[prefix])
+        return {name: value for name, value in served.items() if name.startswith(used)}
+
+    @property
     def ledger(self) -> Path:
         """Promotions and rollbacks, append-only."""
         return self.state_home / "ledger.jsonl"
@@ -139,8 +181,9 @@ class Settings(BaseSettings):
 
     @property
     def is_shared_registry(self) -> bool:
-        """Whether other people see the registry: then only named branches may register."""
-        return self.mlflow_tracking_uri is not None and not self.tracking_uri.startswith("sqlite:")
+        """Whether other people see the registry: then only named branches may register. What `headrace up` started is this user's."""
+        own = self.service_variables.get("MLFLOW_TRACKING_URI")
+        return self.mlflow_tracking_uri not in (None, own) and not self.tracking_uri.startswith("sqlite:")
 
     @property
     def thread_count(self) -> int:
@@ -159,14 +202,21 @@ def load_settings(project: Path | None = None) -> Settings:
     """
     try:
         if project is None and "HEADRACE_PROJECT" in os.environ:
-            return Settings()
+            return _served(Settings())
         folder = find_project(project or Path.cwd())
-        return Settings(project=folder, _env_file=folder / ".env")  # type: ignore[call-arg]  # pydantic-settings' own argument
+        return _served(Settings(project=folder, _env_file=folder / ".env"))  # type: ignore[call-arg]  # pydantic-settings' own
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
         variable = name if name.isupper() else f"HEADRACE_{name.upper()}"
         raise ConfigError(f"{variable} is {first['input']!r}: {first['msg']}. Change it in the environment or in .env.") from None
+
+
+def _served(settings: Settings) -> Settings:
+    served = settings.service_variables
+    names = {"mlflow_tracking_uri": "MLFLOW_TRACKING_URI", "prefect_api_url": "PREFECT_API_URL"}
+    found = {name: served.get(variable) for name, variable in names.items() if getattr(settings, name) is None}
+    return settings.model_copy(update=found) if served else settings
 
 
 def find_project(start: Path) -> Path:
@@ -223,6 +273,8 @@ def prepare_process(settings: Settings) -> None:
     os.environ.setdefault("MPLBACKEND", "Agg")
     os.environ.setdefault("MPLCONFIGDIR", str(settings.state_home / "matplotlib"))
     os.environ["PATH"] = os.pathsep.join([str(environment_bin()), os.environ.get("PATH", os.defpath)])
+    for name, value in settings.client_variables.items():
+        os.environ.setdefault(name, value)
 
 
 def environment_bin() -> Path:
@@ -232,9 +284,10 @@ def environment_bin() -> Path:
     return Path(sys.prefix) / "bin"
 
 
-def child_environment(**extra: str) -> dict[str, str]:
-    """This process's environment with more variables, for a child."""
-    return {**os.environ, **extra}
+def child_environment(*, without: tuple[str, ...] = (), **extra: str) -> dict[str, str]:
+    """This process's environment with more variables, and without those that begin with one of `without`, for a child."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(without)} if without else os.environ
+    return {**kept, **extra}
 
 
 def set_variable(name: str, value: str) -> None:

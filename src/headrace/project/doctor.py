@@ -11,6 +11,7 @@ from pathlib import Path
 
 from headrace.errors import HeadraceError
 from headrace.project.environment import check_installed, read
+from headrace.services.probes import probes
 from headrace.settings import TELEMETRY_OFF, Settings, environment_bin, git, variable
 
 MIN_FREE_BYTES = 5 * 1024**3
@@ -38,6 +39,7 @@ def examine(settings: Settings) -> list[Check]:
         ("MLflow store", lambda: _store(settings)),
         ("Prefect", lambda: _prefect(settings)),
         ("telemetry", _telemetry),
+        *probes(settings),
     ]
     return [_look(name, look) for name, look in looked] + list(_precisions(settings))
 
