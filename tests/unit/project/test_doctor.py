@@ -20,3 +20,13 @@ def test_fp16_is_no_choice_on_a_cpu(tmp_path):
 
     assert checks["precision fp16"] == "needs a GPU (HEADRACE_DEVICE=cuda)"
     assert checks["precision fp32"].endswith("1.0x fp32")
+
+
+def test_a_cache_beside_the_state_folder_is_not_in_it(tmp_path):
+    """`home2` begins like `home`; the other checkouts would not find what this one made."""
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc" / "config").write_text(f"[core]\n    no_scm = true\n[cache]\n    dir = {tmp_path / 'home2' / 'cache'}\n")
+    checks = {check.name: check for check in examine(Settings(project=tmp_path, home=tmp_path / "home"))}
+
+    assert not checks["DVC cache"].is_ok
+    assert "headrace setup" in checks["DVC cache"].found
