@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,7 +14,9 @@ from headrace.dataset.schema import read_info
 from headrace.dataset.shards import iter_tables
 from headrace.errors import DataError, ParamsError
 from headrace.fingerprint import value_sha256
-from headrace.tasks.contract import Task
+
+if TYPE_CHECKING:
+    from headrace.tasks.contract import Task
 
 EVALUATION_BATCH = 1000
 
@@ -39,7 +42,9 @@ class Samples:
         return len(self.ids)
 
 
-def load_samples(folders: Sequence[Path], task: Task, *, scratch: Path | None = None, budget_bytes: int | None = None) -> Samples:
+def load_samples(
+    folders: Sequence[Path], task: "Task", *, scratch: Path | None = None, budget_bytes: int | None = None
+) -> Samples:
     """Read data set folders, one after the other.
 
     Args:

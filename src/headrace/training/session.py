@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import nn
@@ -12,13 +12,15 @@ from headrace.dataset.schema import read_info
 from headrace.errors import ParamsError
 from headrace.params import parse_section
 from headrace.plugins import resolve
-from headrace.tasks.contract import Task
 from headrace.training.data import Augment, Batches, InOrder, Samples, check_labels, load_samples, stream_seed
 from headrace.training.device import resident_bytes
 from headrace.training.loop import FitConfig
 from headrace.training.losses import Loss, find_loss
 from headrace.training.network import build_network
 from headrace.training.temperature import measure_temperature
+
+if TYPE_CHECKING:
+    from headrace.tasks.contract import Task
 
 INITIALISE_SAMPLES = 5000
 """Training inputs that a network's `initialise` sees, drawn by the seed."""
@@ -63,7 +65,7 @@ def open_session(
     config: FitConfig,
     train_folders: Sequence[Path],
     validation_folder: Path | None,
-    task: Task,
+    task: "Task",
     *,
     seed: int,
     network: tuple[str, Mapping[str, Any]],
