@@ -143,9 +143,11 @@ def _start_flow(settings: Settings, run: Run, name: str) -> None:
 
 def _without_prefect(settings: Settings, run: Run, ahead: HeadStart, error: Exception) -> str:
     where = settings.prefect_api_url or "its temporary server"
+    check = "Check PREFECT_API_URL, or unset it to use the temporary server"
+    if settings.prefect_api_url and settings.prefect_api_url == settings.service_variables.get("PREFECT_API_URL"):
+        check = "`headrace up` starts it again, after `headrace down` its temporary server is used"
     text = (
-        f"Prefect failed at {where}: {' '.join(str(error).split())[:300]}. Check PREFECT_API_URL, or unset it to use the "
-        f"temporary server; `dvc repro` runs the stages without Prefect."
+        f"Prefect failed at {where}: {' '.join(str(error).split())[:300]}. {check}; `dvc repro` runs the stages without Prefect."
     )
     kept = [name for name, outcome in run.outcomes.items() if outcome.state.value in ("ran", "restored")]
     if kept:

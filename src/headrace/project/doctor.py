@@ -112,7 +112,7 @@ def _prefect(settings: Settings) -> str:
         answer = httpx.get(f"{settings.prefect_api_url.rstrip('/')}/health", timeout=5)
     except httpx.HTTPError as error:
         raise HeadraceError(
-            f"{settings.prefect_api_url} does not answer ({error}). Start it, or unset PREFECT_API_URL."
+            f"{settings.prefect_api_url} does not answer ({error}). Start it (headrace up), or unset PREFECT_API_URL."
         ) from None
     if answer.status_code != 200:
         raise HeadraceError(f"{settings.prefect_api_url}/health answered {answer.status_code}")

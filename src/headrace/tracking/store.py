@@ -141,7 +141,8 @@ def service_errors(uri: str) -> Iterator[None]:
 
 def _absent(uri: str, reason: str) -> str:
     return (
-        f"MLflow at {strip_secrets(uri)} failed: {reason}. Start the server or mend MLFLOW_TRACKING_URI and run again; "
+        f"MLflow at {strip_secrets(uri)} failed: {reason}. Start the server (`headrace up`, if it is the project's own) or mend "
+        f"MLFLOW_TRACKING_URI and run again; "
         f"HEADRACE_TRACKING=false runs without it."
     )
 
