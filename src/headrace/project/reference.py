@@ -4,13 +4,20 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import AliasChoices
+
 from headrace import errors
 from headrace.params import Section
 from headrace.project import schema
+from headrace.settings import Settings
 from headrace.storage.local import write_text
 
 FOLDER = "docs/reference"
 NOTE = "Generated from the code by `make docs`; edits are lost."
+SETTINGS_ORDER = """\
+Where things are and who may touch them: environment variables, then the project's `.env`, then what `headrace up` started, then the
+defaults. No setting enters a hash. Variables of the stack that are not listed (`AWS_*`, `DVC_*`, `PREFECT_*`, `MLFLOW_*`) work as their
+tools describe them."""
 
 
 def pages(project: Path, command: Any) -> dict[str, str]:
@@ -24,6 +31,7 @@ def pages(project: Path, command: Any) -> dict[str, str]:
         f"{FOLDER}/params.md": params_page(schema.sections(project)),
         f"{FOLDER}/commands.md": commands_page(command),
         f"{FOLDER}/exit-codes.md": exit_codes_page(),
+        f"{FOLDER}/settings.md": settings_page(),
     }
 
 
@@ -89,6 +97,30 @@ def exit_codes_page() -> str:
     )
     lines += [f"| {code} | {_cell(meaning)} | `{name}` |" for code, name, meaning in rows]
     lines += ["| 130 | stopped by Ctrl-C; the same command goes on | |", "| 143 | ended by SIGTERM | |"]
+    return "\n".join([*lines, ""])
+
+
+def settings_page() -> str:
+    """docs/reference/settings.md: environment variable, type, default, meaning."""
+    properties = Settings.model_json_schema(by_alias=False)["properties"]
+    lines = [
+        "# Settings",
+        "",
+        NOTE,
+        "",
+        SETTINGS_ORDER,
+        "",
+        "| variable | type | default | meaning |",
+        "|---|---|---|---|",
+    ]
+    for name, field in Settings.model_fields.items():
+        alias = field.validation_alias
+        variable = str(alias.choices[0]) if isinstance(alias, AliasChoices) else f"HEADRACE_{name.upper()}"
+        default = "" if field.default is None or field.default_factory else f"`{_shown(field.default)}`"
+        kind = _type(properties[name], {}).replace(" or null", "")
+        lines.append(
+            f"| `{variable}` | {_cell(kind)} | {_cell(default)} | {_cell(' '.join((field.description or '').split()))} |"
+        )
     return "\n".join([*lines, ""])
 
 

@@ -36,6 +36,15 @@ def test_params_are_told_key_by_key():
     assert '| `empty` | string | `""` |  |' in page
 
 
+def test_settings_are_told_by_the_variable_that_sets_them():
+    """A name of the stack stays that name; ours have a prefix."""
+    page = reference.settings_page()
+
+    assert "| `MLFLOW_TRACKING_URI` | string |" in page
+    assert "| `HEADRACE_DEVICE` | `cpu` or `cuda` or `mps` | `cpu` |" in page
+    assert all(f"| `HEADRACE_{name}_PORT` | integer" in page for name in ("MLFLOW", "PREFECT", "OBJECT_STORE"))
+
+
 def test_every_exit_code_is_told():
     """A script that reads them must be able to look them up."""
     page = reference.exit_codes_page()
