@@ -86,14 +86,16 @@ def _stanza(name: str, body: Mapping[str, Any], values: Mapping[str, Any]) -> St
 def stage_fingerprint(project: Path, stanza: Stanza, params: Any) -> str:
     """Digest of everything a stage's result depends on: params, inputs, code, packages. Hex sha256.
 
-    Inputs that another stage makes count by their digest in dvc.lock, other files by their contents.
+    Inputs that another stage makes count by their digest in dvc.lock (a part of an output by that of the whole), other files by
+    their contents.
     """
     made = locked_outs(project)
     inputs = {}
     for dep in stanza.deps:
         path = project / dep
-        if dep in made:
-            inputs[dep] = made[dep]
+        output = next((out for out in made if Path(dep).is_relative_to(out)), None)
+        if output is not None:
+            inputs[dep] = made[output]
         elif path.is_dir():
             files = (file for file in path.rglob("*") if "__pycache__" not in file.parts)
             inputs[dep] = tree_sha256(files, root=path)

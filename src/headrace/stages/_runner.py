@@ -113,16 +113,13 @@ def _run(arguments: list[str], settings: Settings, evidence: Path) -> None:
     if stanza is not None and stanza.environment:
         check_installed(stanza.environment, settings.project / "environment.json")
     params = load_section(settings.project / "params.yaml", stage.name, stage.params)
+    fingerprint = _fingerprint(settings.project, stage, params)
 
     worker = PidFile(settings.local / "working" / f"{stage.name}.json")
     worker.take()
 
     finals = {key: paths[key] for key in (*stage.outputs, "report") if paths.get(key) is not None}
     temporaries = {key: _temporary(path) for key, path in finals.items()}
-    fingerprint = ""
-    if {"fingerprint", "scratch"} & set(stage.supplied):
-        values = params.model_dump(mode="json")
-        fingerprint = dagfile.stage_fingerprint(settings.project, stanza, values) if stanza else value_sha256(values)
     try:
         with _listeners(stage, settings) as listeners:
             given: dict[str, Any] = {
@@ -142,6 +139,7 @@ def _run(arguments: list[str], settings: Settings, evidence: Path) -> None:
         if "report" in temporaries:
             write_text(temporaries["report"], report.to_json())
         _require([key for key in stage.outputs if not temporaries[key].exists()], stage.name, finals)
+        _refuse_edited(settings.project, stage, fingerprint)
         for key, temporary in temporaries.items():
             replace_folder(temporary, finals[key])
     except BaseException:
@@ -149,6 +147,22 @@ def _run(arguments: list[str], settings: Settings, evidence: Path) -> None:
         raise
     finally:
         worker.leave()
+
+
+def _fingerprint(project: Path, stage: StageModule, params: Section) -> str:
+    """Digest of all that DVC records as the reason for the stage's outputs; outside the DAG of its params alone."""
+    values = params.model_dump(mode="json")
+    stanza = dagfile.read_stanzas(project).get(stage.name)
+    return dagfile.stage_fingerprint(project, stanza, values) if stanza else value_sha256(values)
+
+
+def _refuse_edited(project: Path, stage: StageModule, fingerprint: str) -> None:
+    # DVC looks at params and deps when a stage has ended: an edit meanwhile would be recorded as what made these outputs.
+    if _fingerprint(project, stage, load_section(project / "params.yaml", stage.name, stage.params)) != fingerprint:
+        raise ConfigError(
+            f"section '{stage.name}' of params.yaml, or a file that the stage depends on, was edited while it ran: its outputs "
+            "would be taken for those of the new values. Run it again."
+        )
 
 
 def _require(missing: list[str], stage: str, finals: dict[str, Path]) -> None:
