@@ -198,14 +198,18 @@ class Run:
         return problem
 
     def _state(self, stage: Stage, lines: list[str]) -> EndState:
-        mark = self.settings.local / "executions" / stage.name
-        if mark.exists() and mark.read_text(encoding="utf-8") == self.token:
+        if self._was_started(stage):
             return EndState.RAN
         if any(line.startswith("Running stage") for line in lines):
             return EndState.RAN
         if any("is cached - skipping run" in line for line in lines) or stage.changes:
             return EndState.RESTORED
         return EndState.UNCHANGED
+
+    def _was_started(self, stage: Stage) -> bool:
+        """Whether the stage's own process began in this run."""
+        mark = self.settings.local / "executions" / stage.name
+        return mark.exists() and mark.read_text(encoding="utf-8") == self.token
 
     def _end(self, stage: Stage, state: EndState, seconds: float) -> Outcome:
         outcome = Outcome(state, seconds, headline(self.settings.project, stage.name) if state is not EndState.FAILED else "")
@@ -218,7 +222,7 @@ class Run:
         evidence = self.settings.local / "failed" / stage.name
         kind, message = "", ""
         with contextlib.suppress(OSError, ValueError):
-            if (self.settings.local / "executions" / stage.name).read_text(encoding="utf-8") == self.token or not lines:
+            if self._was_started(stage):  # else the evidence is of another time
                 told = json.loads((evidence / "error.json").read_text(encoding="utf-8"))
                 kind, message = told["kind"], told["message"]
         if not message:
