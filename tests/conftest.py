@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.projects import BIN, REPOSITORY, Checkout, clone, make_origin, wait_until
+from tests.services import ObjectStore, ensure_swift, free_port, swift_environment
 
 SHARED = REPOSITORY.parent / "shared"
 
@@ -24,6 +25,7 @@ def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     for name in ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", "HEADRACE_PROJECT", "HEADRACE_MIRROR", "HEADRACE_DEVICE"):
         patch.delenv(name, raising=False)
     patch.setenv("HEADRACE_HOME", str(tmp_path_factory.mktemp("home")))
+    patch.setenv("HEADRACE_OBJECT_STORE_ENVIRONMENT", str(swift_environment()))
     before = dict(os.environ)
     prepare_process(Settings())
     for name in os.environ.keys() - before.keys():
@@ -76,6 +78,17 @@ def _answers(url: str) -> bool:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
+
+
+@pytest.fixture(scope="session")
+def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    """A real S3 server (OpenStack Swift): `endpoint`, `access_key`, `secret_key`, `variables`, `make_bucket()`, `client()`."""
+    store = ObjectStore(tmp_path_factory.mktemp("object-store"), free_port(4), ensure_swift())
+    store.start()
+    try:
+        yield store
+    finally:
+        store.kill()
 
 
 @pytest.fixture

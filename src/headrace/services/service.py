@@ -3,6 +3,7 @@
 import contextlib
 import os
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -67,6 +68,8 @@ def start(service: Service, folder: Path) -> Started:
             umask=0o077,
         )
     identity = ProcessId.of(process.pid)
+    # It outlives this process; as long as both live, its end is taken notice of, or it would stay a zombie.
+    threading.Thread(target=process.wait, name=f"wait-{service.name}", daemon=True).start()
     if identity is None:
         raise EngineError(f"{service.name} ended at once.\n{tail(folder, service.name)}")
     return Started(identity, _now())
