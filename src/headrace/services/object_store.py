@@ -210,8 +210,14 @@ def service(folder: Path, environment: Path, *, port: int) -> Service:
     )
 
 
-def ensure_bucket(url: str, bucket: str, secret: Secrets) -> None:
+def ensure_bucket(url: str, bucket: str, secret: Secrets, *, limit_s: float = BUCKET_LIMIT_S) -> None:
     """Make a bucket if there is none of that name.
+
+    Args:
+        url: of the server.
+        bucket: its name.
+        secret: the server's key.
+        limit_s: how long a server that does not make it is asked again.
 
     Raises:
         EngineError: the server does not make it.
@@ -223,7 +229,7 @@ def ensure_bucket(url: str, bucket: str, secret: Secrets) -> None:
         last[:] = [status]
         return status in (200, 409)
 
-    if not wait_for(is_there, timeout_s=BUCKET_LIMIT_S, every_s=0.3):
+    if not wait_for(is_there, timeout_s=limit_s, every_s=0.3):
         raise EngineError(
             f"the S3 server at {url} does not make the bucket {bucket}: status {last[0]}. headrace logs object-store"
         )

@@ -78,7 +78,7 @@ def prove_object_store(url: str, secret: Secrets) -> str:
     """An object is put, read and deleted; nobody else gets anything, from the proxy or from behind it."""
     bucket, content = "headrace-doctor", secrets.token_bytes(64)
     target = f"{url}/{bucket}/{secrets.token_hex(8)}"
-    object_store.ensure_bucket(url, bucket, secret)
+    object_store.ensure_bucket(url, bucket, secret, limit_s=3)
     with contextlib.ExitStack() as after:
         after.callback(s3, "DELETE", f"{url}/{bucket}", secret=secret.s3_secret_key)
         after.callback(s3, "DELETE", target, secret=secret.s3_secret_key)
