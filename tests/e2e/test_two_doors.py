@@ -86,6 +86,7 @@ def test_lost_outputs_and_lock_are_restored_without_running(both: tuple[Checkout
 
     assert {states[stage] for stage in STAGES} == {"restored"}
     assert before == engineer.lock()
+    assert (engineer.folder / "reports" / "promotion.json").exists()  # no output of the DAG: the step brings it back for the page
 
 
 def test_a_fresh_clone_with_only_the_remote_executes_no_stage(

@@ -20,6 +20,7 @@ from headrace.settings import Settings, current_branch
 from headrace.storage.local import write_json
 
 STATE = "steps.json"
+PROMOTION = "reports/promotion.json"
 
 Log = Callable[[str], Any]
 
@@ -89,8 +90,13 @@ def _outcome_key(settings: Settings) -> str:
     )
 
 
+def _promotion_key(settings: Settings) -> str:
+    """As for register; a decision that is no longer in the workspace is made again, for the page to show."""
+    return value_sha256([_outcome_key(settings), (settings.project / PROMOTION).exists()])
+
+
 def _report_key(settings: Settings) -> str:
-    promotion = settings.project / "reports" / "promotion.json"
+    promotion = settings.project / PROMOTION
     page = settings.project / "reports" / "report.html"
     return value_sha256(
         {
@@ -160,7 +166,7 @@ def _push(run: Run, log: Log) -> tuple[str, Sequence[str]]:
 STEPS = (
     Step("record", _has_section("evaluate"), _outcome_key, _record_run, _open_store),
     Step("register", _has_section("register"), _outcome_key, _register),
-    Step("promote", _has_section("promote"), _outcome_key, _promote),
+    Step("promote", _has_section("promote"), _promotion_key, _promote),
     Step("report", _has_section("evaluate"), _report_key, _report, _load_page),
     Step("push", lambda run: run.plan.has_remote, lambda settings: lock_digest(settings.project), _push),
 )
