@@ -60,14 +60,22 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise ParamsError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8.") from None
     except (YAMLError, RecursionError, ValueError) as error:
-        detail = " ".join(str(error).split())
-        raise ParamsError(f"{path} is not valid YAML: {detail[:300]}") from None
+        raise ParamsError(_not_yaml(path, error)) from None
     if loaded is None:
         return {}
     if not isinstance(loaded, dict):
         raise ParamsError(f"{path} must hold a mapping of sections, found a {type(loaded).__name__}.")
     _count_nodes(loaded, path)
     return loaded
+
+
+def _not_yaml(path: Path, error: Exception) -> str:
+    # The parser's own text names a "<unicode string>" and repeats the line: place and problem are enough.
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    where = f"{path}:{mark.line + 1}" if mark is not None else str(path)
+    parts = [getattr(error, "context", None), getattr(error, "problem", None)] if mark is not None else [str(error)]
+    detail = ", ".join(" ".join(part.split()) for part in parts if part)
+    return f"{where} is not valid YAML: {detail[:300]}."
 
 
 def _count_nodes(root: Any, path: Path) -> None:
