@@ -28,6 +28,9 @@ class Params(FitConfig):
 
     seed: int = Field(default=17, ge=0)
     """Decides first weights, order, augmentation and dropout."""
+    threads: int | None = Field(default=None, ge=1)
+    """CPU threads of one operation. A small network gains nothing from a second one, and with one its weights are the same bits on
+    machines of any size; null: the machine's setting, all its cores."""
     network: str = "small_cnn"
     """Module of headrace/networks, or `module:function` of your own."""
     network_options: dict[str, Any] = Field(default={})
@@ -82,7 +85,7 @@ def run(
     """Train on splits/train and `augmented`; measure on splits/validation; predict validation and test."""
     info = read_info(splits / "train")
     task = resolve("tasks", info.task, None, where="collect.task")
-    where = pick_device(device, progress)
+    where = pick_device(device, progress, threads=params.threads)
     height, width, channels = info.record["shape"]
     session = open_session(
         params,

@@ -12,16 +12,19 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 """Names of glibc's malloc.h."""
 
 
-def pick_device(name: str, progress: Progress) -> torch.device:
+def pick_device(name: str, progress: Progress, *, threads: int | None = None) -> torch.device:
     """The device of this name, ready to use.
 
     Args:
         name: 'cpu', 'cuda' (or 'cuda:1') or 'mps', from the machine's settings.
         progress: told which device it is.
+        threads: CPU threads of one operation in this process from now on; None: as they are.
 
     Raises:
         ConfigError: no such device here, or not a device name.
     """
+    if threads is not None:
+        torch.set_num_threads(threads)
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -37,7 +40,7 @@ def pick_device(name: str, progress: Progress) -> torch.device:
         progress.say("training on the Apple GPU (mps)")
     elif device.type == "cpu":
         _keep_freed_memory()
-        progress.say(f"training on the CPU, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}")
+        progress.say(f"training on the CPU, {_threads()}, {torch.backends.cpu.get_cpu_capability()}")
     else:
         raise ConfigError(f"the device is set to '{name}'; Headrace trains on cpu, cuda or mps. Set HEADRACE_DEVICE.")
     return device
@@ -54,11 +57,15 @@ def _keep_freed_memory() -> None:
 
 def machine_class(device: torch.device) -> str:
     """What must be equal for two trainings to give equal bits, as text: device, CPU capability, threads, torch release."""
-    threads = f"{torch.get_num_threads()} threads"
-    parts = [device.type, f"torch {torch.__version__}", torch.backends.cpu.get_cpu_capability(), threads]
+    parts = [device.type, f"torch {torch.__version__}", torch.backends.cpu.get_cpu_capability(), _threads()]
     if device.type == "cuda":
         parts.append(torch.cuda.get_device_name(device))
     return ", ".join(parts)
+
+
+def _threads() -> str:
+    count = torch.get_num_threads()
+    return f"{count} thread{'s' if count > 1 else ''}"
 
 
 def resident_bytes(device: torch.device) -> int:

@@ -24,6 +24,18 @@ def test_the_device_is_said_aloud():
     assert "training on the CPU" in progress.lines[0]
 
 
+def test_params_can_fix_the_threads():
+    """The bits of a small network are then those of every machine, whatever its number of cores."""
+    before = torch.get_num_threads()
+    try:
+        pick_device("cpu", SilentProgress(), threads=1)
+
+        assert torch.get_num_threads() == 1
+        assert ", 1 thread" in machine_class(torch.device("cpu"))
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.mark.badinput
 @pytest.mark.parametrize("name", ["gpu", "xla", "cuda:99"])
 def test_a_device_that_is_not_here_is_refused(name):
@@ -36,7 +48,7 @@ def test_machine_class_names_what_decides_bits():
     """Threads and vector width change the order of sums."""
     text = machine_class(torch.device("cpu"))
 
-    assert f"{torch.get_num_threads()} threads" in text
+    assert f", {torch.get_num_threads()} thread" in text
     assert torch.backends.cpu.get_cpu_capability() in text
 
 
