@@ -1,6 +1,7 @@
 """HTTP to a service of this machine: one request, a status, a body. Any proxy of the environment is left aside."""
 
 import base64
+import http.client
 import json
 import time
 import urllib.error
@@ -36,7 +37,7 @@ def ask(
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.read()
-    except (OSError, ValueError):
+    except (OSError, ValueError, http.client.HTTPException):  # the last: it was killed in mid-answer
         return NO_ANSWER, b""
 
 

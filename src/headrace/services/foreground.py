@@ -6,7 +6,7 @@ from types import FrameType
 
 from headrace.errors import HeadraceError
 from headrace.services import operations, state
-from headrace.services.operations import Say
+from headrace.services.healing import Say
 from headrace.services.page import page
 from headrace.settings import Settings
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from headrace.errors import ConfigError
 from headrace.services.credentials import read_or_make
-from headrace.services.operations import ORDER
+from headrace.services.inventory import ORDER
 from headrace.services.service import log_path
 from headrace.settings import Settings
 

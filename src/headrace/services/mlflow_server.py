@@ -18,6 +18,7 @@ from headrace.tracking.store import prepare as prepare_sqlite
 NAME = "mlflow"
 BUCKET = "mlflow"
 MIGRATION_LIMIT_S = 300
+CONNECT_LIMIT_S = 5
 UPGRADE = "import os; from mlflow.cli import cli; cli(['db', 'upgrade', os.environ['HEADRACE_DATABASE']])"
 """MLflow's own command. The URL has a password, and a command line can be read by everybody on the machine."""
 
@@ -73,6 +74,7 @@ def prepare(settings: Settings, secret: Secrets) -> None:
     mark, done = folder / "migrated", f"{version('mlflow')} {hashlib.sha256(url.encode()).hexdigest()}\n"
     if mark.exists() and mark.read_text(encoding="utf-8") == done:
         return
+    _connect(url)
     environment = child_environment(without=("MLFLOW_TRACKING_",), HEADRACE_DATABASE=url)
     try:
         ran = subprocess.run(
@@ -89,9 +91,24 @@ def prepare(settings: Settings, secret: Secrets) -> None:
         ) from None
     if ran.returncode != 0:
         reason = strip_secrets((ran.stderr.strip().splitlines() or ["no message"])[-1])
-        hint = " The driver is missing: pip install 'headrace[postgres]'." if "psycopg" in reason else ""
-        raise EngineError(f"MLflow cannot prepare {strip_secrets(url)}: {reason[:300]}.{hint} HEADRACE_MLFLOW_DATABASE names it.")
+        raise EngineError(f"MLflow cannot prepare {strip_secrets(url)}: {reason[:300]}. HEADRACE_MLFLOW_DATABASE names it.")
     write_text(mark, done)
+
+
+def _connect(url: str) -> None:
+    """Ask once and briefly: MLflow asks a database that is not there for two minutes."""
+    try:
+        import psycopg
+    except ImportError:
+        raise ConfigError(
+            "HEADRACE_MLFLOW_DATABASE is a PostgreSQL and its driver is missing: pip install 'headrace[postgres]'"
+        ) from None
+    try:
+        with psycopg.connect(url.replace("+psycopg", "", 1), connect_timeout=CONNECT_LIMIT_S):
+            return
+    except psycopg.Error as error:
+        reason = strip_secrets(" ".join(str(error).split()))
+        raise EngineError(f"{strip_secrets(url)} cannot be used: {reason[:300]}. HEADRACE_MLFLOW_DATABASE names it.") from None
 
 
 def service(settings: Settings, secret: Secrets, *, port: int, destination: str, store_url: str | None) -> Service:

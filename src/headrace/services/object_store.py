@@ -109,7 +109,8 @@ def ensure_environment(folder: Path) -> bool:
         EngineError: it cannot be made; the message has pip's last lines.
     """
     mark = folder / "headrace-swift.lock"
-    wanted = f"{sys.version_info[:2]}\n{LOCK.read_text(encoding='utf-8')}"
+    pins = [line for line in LOCK.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    wanted = "\n".join([f"# Python {sys.version_info[0]}.{sys.version_info[1]}", *pins, ""])
     if _reads(mark, wanted):
         return False
     with file_lock(folder.with_name(f"{folder.name}.making")):

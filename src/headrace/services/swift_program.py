@@ -90,7 +90,9 @@ def write_rings(etc: Path, port: int) -> None:
         ring = RingBuilder(PART_POWER, 1, 0)
         ring.add_dev({"id": 0, "region": 1, "zone": 1, "ip": "127.0.0.1", "port": port + offset, "device": "disk", "weight": 1.0})
         ring.rebalance(seed=1)
-        ring.get_ring().save(str(etc / f"{store}.ring.gz"))
+        path = etc / f"{store}.ring.gz"
+        ring.get_ring().save(str(path))
+        path.chmod(0o600)  # Swift opens it to all
 
 
 def main() -> None:
