@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -370,7 +371,7 @@ def test_a_stale_pid_is_nobody(site: Site) -> None:
 
 
 def test_down_ends_everything_and_up_finds_everything(site: Site, mlflow_client: Any) -> None:
-    """What is stored stays, at the same URLs, with the same passwords."""
+    """What is stored stays, at the same URLs, with the same passwords. The last test of this file: it leaves nothing up."""
     mlflow_client.create_experiment("kept")
     urls = {name: row["url"] for name, row in site.rows().items()}
     pids = site.all_processes()
@@ -383,7 +384,19 @@ def test_down_ends_everything_and_up_finds_everything(site: Site, mlflow_client:
     assert {row["state"] for row in site.rows().values()} == {"down"}
     assert "no service was running" in site.headrace("down")
 
-    site.headrace("up", "--detach")
+    # In the foreground this time: it brings back what dies, and Ctrl-C ends all.
+    process = site.start("up")
+    wait_until(lambda: {row["state"] for row in site.rows().values()} == {"up"}, what="all services", timeout_s=UP_LIMIT_S)
 
     assert {name: row["url"] for name, row in site.rows().items()} == urls
     assert mlflow_client.get_experiment_by_name("kept") is not None
+
+    worker = site.pids()["worker"]
+    kill(worker)
+    wait_until(lambda: site.pids()["worker"] not in (None, worker), what="another worker", timeout_s=60)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=120)
+
+    assert process.returncode == 0
+    assert "worker died; starting it again" in said
+    assert site.all_processes() == []

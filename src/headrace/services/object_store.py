@@ -231,6 +231,7 @@ def ensure_bucket(url: str, bucket: str, secret: Secrets, *, limit_s: float = BU
         return status in (200, 409)
 
     if not wait_for(is_there, timeout_s=limit_s, every_s=0.3):
+        why = f"status {last[0]}" if last[0] else "it does not answer"
         raise EngineError(
-            f"the S3 server at {url} does not make the bucket {bucket}: status {last[0]}. headrace logs object-store"
+            f"the S3 server at {url} does not make the bucket {bucket}: {why}. headrace up; headrace logs object-store"
         )
