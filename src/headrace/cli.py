@@ -64,19 +64,23 @@ def main() -> NoReturn:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        sys.stderr.write("\nstopped. Run the same command again to go on.\n")
-        sys.exit(130)
+        _stopped()
     except Exception as error:
         # A wrong command or option. Typer brings its own copy of click, so the class is known by what it can do.
         if hasattr(error, "show") and hasattr(error, "exit_code"):
             error.show()
             sys.exit(error.exit_code)
-        if type(error).__name__ == "Abort":
-            sys.exit(130)
+        if type(error).__name__ == "Abort":  # how click hands on a Ctrl-C
+            _stopped()
         if _State.debug:
             raise
         sys.stderr.write(f"unexpected {type(error).__name__}: {error}\nThis is a fault of the program; --debug shows where.\n")
         sys.exit(1)
+
+
+def _stopped() -> NoReturn:
+    sys.stderr.write("\nstopped. Run the same command again to go on.\n")
+    sys.exit(130)
 
 
 @contextmanager
