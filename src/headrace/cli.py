@@ -53,25 +53,26 @@ def _options(
     _State.debug, _State.project = debug, project
 
 
+STOPPED = 130
+
+
 def main() -> NoReturn:
     """Entry point: one message and an exit code instead of a stack trace."""
     try:
         code = app(standalone_mode=False)
+        if code == STOPPED:  # how typer hands on a Ctrl-C
+            _stopped()
         sys.exit(code if isinstance(code, int) else 0)
     except HeadraceError as error:
         if _State.debug:
             raise
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        _stopped()
     except Exception as error:
         # A wrong command or option. Typer brings its own copy of click, so the class is known by what it can do.
         if hasattr(error, "show") and hasattr(error, "exit_code"):
             error.show()
             sys.exit(error.exit_code)
-        if type(error).__name__ == "Abort":  # how click hands on a Ctrl-C
-            _stopped()
         if _State.debug:
             raise
         sys.stderr.write(f"unexpected {type(error).__name__}: {error}\nThis is a fault of the program; --debug shows where.\n")
@@ -80,7 +81,7 @@ def main() -> NoReturn:
 
 def _stopped() -> NoReturn:
     sys.stderr.write("\nstopped. Run the same command again to go on.\n")
-    sys.exit(130)
+    sys.exit(STOPPED)
 
 
 @contextmanager
@@ -423,7 +424,7 @@ def promote(
         typer.Option("--approve", help="The approval that promote.mode: manual waits for, or a version that was rolled back."),
     ] = False,
 ) -> None:
-    """Compare the challenger with the champion on the same test split; make it champion if it is not worse.
+    """Compare the challenger with the champion on the same test split; make it champion if it passes `promote.require`.
 
     Examples: [bold]headrace promote[/] · [bold]headrace promote --approve[/]
     """
@@ -448,22 +449,26 @@ def rollback(
 
 @app.command()
 def history(as_json: Json = False) -> None:
-    """Who made which version champion, when and why: promotions and rollbacks, oldest first, from the ledger.
+    """Who made which version champion, when and why, each look at a test set, and what is left of the year's error budget.
 
     Example: [bold]headrace history[/]
     """
-    from headrace.registry.operations import past
+    from headrace.registry.operations import budget_in_words, past
 
-    entries = past(_settings())
+    settings = _settings()
+    entries = past(settings)
     if as_json:
         _show(entries)
         return
     for entry in entries:
-        before = f" in place of version {entry['previous_version']}" if entry["previous_version"] else ""
+        word = "against" if entry["action"] == "look" else "in place of"
+        before = f" {word} version {entry['previous_version']}" if entry["previous_version"] else ""
         typer.echo(
             f"{entry['time'][:16].replace('T', ' ')}  {entry['action']:<9} {entry['model']} version {entry['version']}{before}"
         )
         typer.echo(f"  by {entry['actor']}; {'; '.join(entry['reasons']) or 'no reason given'}")
+    if budget := budget_in_words(settings):
+        typer.echo(budget)
 
 
 def _print_outcome(outcome: Any) -> None:
