@@ -50,6 +50,14 @@ PREFECT_DEFAULTS = {
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
 }
 
+WORKLOAD_IDENTITY = (
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_PROFILE",
+)
+"""Where one of these is set, boto3's own chain finds the credentials."""
+
 PREFECT_RUN = "HEADRACE_PREFECT_RUN"
 """Id of the flow run at work, for the stages it starts."""
 
@@ -103,6 +111,22 @@ class Settings(BaseSettings):
     """Database of the MLflow server of `headrace up`, as postgresql://user:password@host/name; default: SQLite in `home`."""
     mlflow_artifacts: str | None = None
     """Where the MLflow server of `headrace up` keeps artifacts: s3://bucket/prefix or a folder; default: its S3 server, else `home`."""
+    s3_endpoint: str | None = Field(
+        default=None, validation_alias=AliasChoices("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "s3_endpoint")
+    )
+    """URL of an S3 server that is not Amazon's, for a remote that names none."""
+    s3_region: str | None = Field(default=None, validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION", "s3_region"))
+    """Region of the bucket; default: what boto3 finds, else us-east-1."""
+    s3_access_key: SecretStr | None = Field(default=None, validation_alias=AliasChoices("AWS_ACCESS_KEY_ID", "s3_access_key"))
+    """S3 key; without one, and where a workload identity or AWS_PROFILE is set, boto3's own chain decides."""
+    s3_secret_key: SecretStr | None = Field(default=None, validation_alias=AliasChoices("AWS_SECRET_ACCESS_KEY", "s3_secret_key"))
+    """Secret of the S3 key."""
+    s3_session_token: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("AWS_SESSION_TOKEN", "s3_session_token")
+    )
+    """Session token, for temporary S3 keys."""
+    s3_budget_s: float = Field(default=60.0, gt=0)
+    """Seconds a failing request to the bucket is retried."""
     object_store_environment: Path | None = None
     """Virtual environment with OpenStack Swift, made when it is missing; default: in `home`."""
 
@@ -168,6 +192,27 @@ class Settings(BaseSettings):
         urls = {"MLFLOW_TRACKING_": served.get("MLFLOW_TRACKING_URI"), "PREFECT_API_": served.get("PREFECT_API_URL")}
         used = tuple(prefix for prefix, url in wanted.items() if url is not None and url == urls[prefix])
         return {name: value for name, value in served.items() if name.startswith(used)}
+
+    def s3_variables(self, endpoint: str | None) -> dict[str, str]:
+        """Variables of an S3 client for this endpoint: keys of the environment or `.env`, or those of what `headrace up` started.
+
+        A secret goes to no other server than its own: the keys of `up` to its endpoint only. Empty where a workload identity or a
+        profile is set, which comes before keys in `.env`.
+        """
+        served = self.service_variables
+        ours = endpoint is not None and endpoint == served.get("AWS_ENDPOINT_URL_S3")
+        if ours:
+            names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION")
+            return {"AWS_ENDPOINT_URL_S3": endpoint or "", **{name: served[name] for name in names if name in served}}
+        found = {"AWS_ENDPOINT_URL_S3": endpoint, "AWS_DEFAULT_REGION": self.s3_region}
+        if not any(os.environ.get(name) for name in WORKLOAD_IDENTITY):
+            keys = {
+                "AWS_ACCESS_KEY_ID": self.s3_access_key,
+                "AWS_SECRET_ACCESS_KEY": self.s3_secret_key,
+                "AWS_SESSION_TOKEN": self.s3_session_token,
+            }
+            found |= {name: key.get_secret_value() for name, key in keys.items() if key is not None}
+        return {name: value for name, value in found.items() if value}
 
     @property
     def ledger(self) -> Path:

@@ -1,0 +1,306 @@
+"""A bucket, read and written so that nothing wrong passes for right. The only module that imports boto3.
+
+What a client believes by itself is too little: a proxy's log-in page has status 200, a body may end early, and bytes may differ from
+those that were stored. Lengths and digests are checked here; what may pass is tried again, with jittered pauses inside one budget.
+"""
+
+import base64
+import functools
+import hashlib
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    HTTPClientError,
+    IncompleteReadError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    ReadTimeoutError,
+    ResponseStreamingError,
+)
+from botocore.parsers import ResponseParserError
+
+from headrace.errors import ConfigError, DataError, EngineError
+from headrace.settings import Settings
+from headrace.storage.local import atomic_path
+
+T = TypeVar("T")
+
+CONNECT_TIMEOUT_S = 10
+READ_TIMEOUT_S = 20
+FIRST_PAUSE_S, MAX_PAUSE_S = 0.2, 8.0
+MAX_WRONG = 3
+CHUNK = 1024 * 1024
+WHOLE_BYTES = 64 * 1024**2
+"""Up to here an object is sent in one request, whose MD5 the server checks."""
+CONNECTIONS = 16
+
+EXPIRED = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken", "RequestExpired"}
+REFUSED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "403", "401", "Unauthorized", "Forbidden"}
+ABSENT = {"NoSuchKey", "404", "NotFound"}
+PASSING = {"SlowDown", "Throttling", "ThrottlingException", "RequestTimeout", "InternalError", "ServiceUnavailable", "BadDigest"}
+INTERRUPTED = (HTTPClientError, IncompleteReadError, ReadTimeoutError, ResponseParserError, ResponseStreamingError)
+FIRST_SERVER_ERROR = 500
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One object as the bucket lists it."""
+
+    key: str
+    size: int
+    etag: str
+    """MD5 of the content where it was stored in one piece without a key of the server's; else another mark."""
+
+
+class _Wrong(Exception):
+    """An answer that cannot be what was stored; worth another try."""
+
+
+class Bucket:
+    """One bucket of an S3 server."""
+
+    def __init__(self, settings: Settings, name: str, *, endpoint: str | None = None, budget_s: float | None = None) -> None:
+        """Connects at the first request.
+
+        Args:
+            settings: of this machine: keys and region.
+            name: of the bucket.
+            endpoint: URL of the server; default: the settings', else Amazon's.
+            budget_s: seconds of trying again; default: the settings'.
+
+        Raises:
+            ConfigError: AWS_PROFILE names no profile.
+        """
+        endpoint = endpoint or settings.s3_endpoint
+        found = settings.s3_variables(endpoint)
+        self.name, self.place = name, endpoint or "Amazon S3"
+        self._budget_s = budget_s or settings.s3_budget_s
+        self._jitter = random.Random()
+        try:
+            session = boto3.Session(
+                aws_access_key_id=found.get("AWS_ACCESS_KEY_ID"),
+                aws_secret_access_key=found.get("AWS_SECRET_ACCESS_KEY"),
+                aws_session_token=found.get("AWS_SESSION_TOKEN"),
+                region_name=found.get("AWS_DEFAULT_REGION"),
+            )
+            self._client = session.client(
+                "s3",
+                endpoint_url=endpoint,
+                region_name=session.region_name or "us-east-1",
+                config=Config(
+                    connect_timeout=CONNECT_TIMEOUT_S,
+                    read_timeout=READ_TIMEOUT_S,
+                    retries={"mode": "standard", "total_max_attempts": 1},  # ours have a budget
+                    max_pool_connections=CONNECTIONS,
+                    request_checksum_calculation="when_required",  # servers other than Amazon's refuse the new default
+                    response_checksum_validation="when_required",
+                    s3={"addressing_style": "path"} if endpoint else {},
+                ),
+            )
+        except (BotoCoreError, ValueError) as error:
+            raise ConfigError(f"no S3 client can be made: {error}. Correct it in the environment, .env or ~/.aws.") from None
+        self._credentials: Callable[[], Any] = session.get_credentials
+
+    def objects(self, prefix: str = "") -> Iterator[Stored]:
+        """Every object whose key begins with the prefix, in key order."""
+        token: str | None = None
+        while True:
+            more = {"ContinuationToken": token} if token else {}
+            page = self._try(f"listing {prefix or 'the bucket'}", functools.partial(self._page, prefix, more))
+            for each in page.get("Contents", []):
+                yield Stored(each["Key"], int(each["Size"]), str(each["ETag"]).strip('"'))
+            token = page.get("NextContinuationToken")
+            if not token:
+                return
+
+    def _page(self, prefix: str, more: dict[str, str]) -> dict[str, Any]:
+        page: dict[str, Any] = self._client.list_objects_v2(Bucket=self.name, Prefix=prefix, **more)
+        if page.get("Name") != self.name:  # a page of HTML parses as a listing of nothing
+            raise _Wrong("the answer is no listing of this bucket (a log-in page of a proxy?)")
+        return page
+
+    def head(self, key: str) -> Stored | None:
+        """Size and mark of one object, None if there is none."""
+
+        def ask() -> Stored | None:
+            try:
+                answer = self._client.head_object(Bucket=self.name, Key=key)
+            except ClientError as error:
+                if _code(error) in ABSENT:
+                    return None
+                raise
+            return Stored(key, int(answer["ContentLength"]), str(answer.get("ETag", "")).strip('"'))
+
+        return self._try(f"looking at {key}", ask)
+
+    def read(self, key: str, *, md5: str = "", sha256: str = "") -> bytes:
+        """The content of an object, checked for its length and, where given, its digest.
+
+        Raises:
+            DataError: there is no such object, or three times it was not what the digest says.
+        """
+        parts: list[bytes] = []
+        self._receive(key, parts.append, parts.clear, md5, sha256)
+        return b"".join(parts)
+
+    def download(self, key: str, target: Path, *, md5: str = "", sha256: str = "") -> None:
+        """As `read`, into a file that has its name only when all of it is there and right."""
+        with atomic_path(target) as temporary, temporary.open("wb") as file:
+            self._receive(key, file.write, lambda: _empty(file), md5, sha256)
+
+    def md5(self, key: str) -> str:
+        """MD5 of the content as the bucket gives it now; all of it is read."""
+        return self._receive(key, lambda _: None, lambda: None, "", "")
+
+    def put(self, key: str, source: Path | bytes) -> None:
+        """Store an object; the server compares the MD5, or the size of what is sent in parts is compared afterwards."""
+        size = len(source) if isinstance(source, bytes) else source.stat().st_size
+
+        def send() -> None:
+            if size > WHOLE_BYTES and isinstance(source, Path):
+                self._client.upload_file(str(source), self.name, key)
+                found = int(self._client.head_object(Bucket=self.name, Key=key)["ContentLength"])
+                if found != size:
+                    raise _Wrong(f"{found:,} bytes are stored instead of {size:,}")
+                return
+            content = source if isinstance(source, bytes) else source.read_bytes()
+            digest = hashlib.md5(content, usedforsecurity=False)
+            answer = self._client.put_object(Bucket=self.name, Key=key, Body=content, ContentMD5=_base64(digest.digest()))
+            if "ETag" not in answer:
+                raise _Wrong("the answer does not say that it was stored (a log-in page of a proxy?)")
+
+        self._try(f"storing {key}", send)
+
+    def remove(self, key: str) -> None:
+        """Delete an object, if there is one."""
+        self._try(f"deleting {key}", lambda: self._client.delete_object(Bucket=self.name, Key=key))
+
+    def create(self) -> None:
+        """Make the bucket if it is not there."""
+
+        def make() -> None:
+            region = self._client.meta.region_name
+            where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+            try:
+                self._client.create_bucket(Bucket=self.name, **where)
+            except ClientError as error:
+                if _code(error) not in {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}:
+                    raise
+
+        self._try("making the bucket", make)
+
+    def _receive(self, key: str, take: Callable[[bytes], Any], again: Callable[[], Any], md5: str, sha256: str) -> str:
+        def receive() -> str:
+            again()
+            answer = self._client.get_object(Bucket=self.name, Key=key)
+            sums = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+            size = 0
+            for chunk in answer["Body"].iter_chunks(CHUNK):
+                size += len(chunk)
+                take(chunk)
+                for each in sums:
+                    each.update(chunk)
+            if "ETag" not in answer:
+                raise _Wrong("the answer is no object of this bucket (a log-in page of a proxy?)")
+            if size != answer["ContentLength"]:
+                raise _Wrong(f"{size:,} bytes came instead of {answer['ContentLength']:,}")
+            for wanted, found in zip((md5, sha256), sums, strict=True):
+                if wanted and found.hexdigest() != wanted:
+                    raise _Wrong(f"its {found.name} is {found.hexdigest()} instead of {wanted}")
+            return sums[0].hexdigest()
+
+        return self._try(f"reading {key}", receive)
+
+    def _try(self, doing: str, act: Callable[[], T]) -> T:
+        """Act until it works, the budget is spent, it was wrong three times, or it cannot work."""
+        deadline, pause, wrong = time.monotonic() + self._budget_s, FIRST_PAUSE_S, 0
+        while True:
+            try:
+                return act()
+            except _Wrong as error:
+                wrong, reason = wrong + 1, str(error)
+                if wrong >= MAX_WRONG:
+                    raise DataError(
+                        f"{doing} in s3://{self.name} at {self.place}: {reason}, {wrong} times. headrace remote audit looks at all "
+                        "objects; a proxy in between may also be the cause."
+                    ) from None
+            except ClientError as error:
+                reason = self._passing(doing, error)
+            except (NoCredentialsError, PartialCredentialsError, ProfileNotFound):
+                raise ConfigError(
+                    f"no complete S3 credentials for {self.place}. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment "
+                    "or in .env, or AWS_PROFILE; a workload identity is found by itself."
+                ) from None
+            except INTERRUPTED as error:
+                reason = " ".join(str(error).split())[:200]
+            except BotoCoreError as error:
+                raise EngineError(f"{doing} in s3://{self.name} at {self.place}: {error}. Correct the URL or the keys.") from None
+            delay = pause * self._jitter.uniform(0.5, 1.0)
+            if time.monotonic() + delay > deadline:
+                raise EngineError(
+                    f"{doing} in s3://{self.name} at {self.place} failed for {self._budget_s:g} s; last: {reason}. What is done stays "
+                    "done: run the same command again when the server answers."
+                ) from None
+            time.sleep(delay)
+            pause = min(pause * 2, MAX_PAUSE_S)
+
+    def _passing(self, doing: str, error: ClientError) -> str:
+        """Why to try again; raises when another try cannot help."""
+        code = _code(error)
+        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        if code in EXPIRED:
+            raise ConfigError(
+                f"{doing} in s3://{self.name}: {self._whose()} have expired ({code}). Renew them (`aws sso login`, or new values of "
+                "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN), then run the same command again."
+            ) from None
+        if code == "NoSuchBucket":
+            raise ConfigError(
+                f"{self.place} has no bucket {self.name!r}. Correct its name, or make it: headrace remote add s3://{self.name}/... --create"
+            ) from None
+        if code in ABSENT:
+            raise DataError(
+                f"{doing}: s3://{self.name} has no such object. headrace remote audit lists what is missing."
+            ) from None
+        if code in REFUSED:
+            raise ConfigError(
+                f"{doing} in s3://{self.name} at {self.place}: {self._whose()} are refused ({code}). Check the keys and their rights "
+                "on the bucket."
+            ) from None
+        if status >= FIRST_SERVER_ERROR or code in PASSING or status == 429:
+            return f"{code} (status {status})"
+        raise EngineError(f"{doing} in s3://{self.name} at {self.place}: the server answers {code} (status {status}).") from None
+
+    def _whose(self) -> str:
+        """Which credentials are used, without a secret: where they come from and how their key ends."""
+        with suppress(BotoCoreError):
+            found = self._credentials()
+            if found is not None:
+                origin = {"explicit": "AWS_ACCESS_KEY_ID in the environment, .env or of headrace up"}.get(
+                    found.method, found.method
+                )
+                return f"the credentials of {origin} (key ...{found.access_key[-4:]})"
+        return "the credentials"
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _base64(digest: bytes) -> str:
+    return base64.b64encode(digest).decode("ascii")
+
+
+def _empty(file: BinaryIO) -> None:
+    file.seek(0)
+    file.truncate()

@@ -1,0 +1,112 @@
+"""A proxy on 127.0.0.1 before a real S3 server that fails in the ways real ones do: set `fault`, and how many answers it spoils.
+
+busy     503 SlowDown instead of an answer
+short    the body ends half-way
+flip     one byte of the body flipped
+html     a log-in page with status 200
+expired  400 ExpiredToken
+"""
+
+import http.client
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+ERROR = "<?xml version='1.0'?><Error><Code>{}</Code><Message>no</Message></Error>"
+PAGE = b"<!DOCTYPE html><html><body>Please log in</body></html>"
+
+
+class FaultyProxy:
+    """How it fails, and what it was asked."""
+
+    def __init__(self, target: str) -> None:
+        self.target = urlsplit(target).netloc
+        self.fault = ""
+        self.method = ""
+        """Only requests with this method are spoiled; '' is all."""
+        self.times = 0
+        self.after = 0
+        """So many requests pass first."""
+        self.requests = 0
+        self.url = ""
+        self.lock = threading.Lock()
+
+    def spoil(self, fault: str, times: int, *, method: str = "", after: int = 0) -> None:
+        """From now on."""
+        self.fault, self.times, self.method, self.after, self.requests = fault, times, method, after, 0
+
+    def takes(self, method: str) -> str:
+        """The fault of this request, '' for none."""
+        with self.lock:
+            self.requests += 1
+            if self.requests <= self.after or self.times <= 0 or self.method not in ("", method):
+                return ""
+            self.times -= 1
+            return self.fault
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: "Server"
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Stay quiet."""
+
+    def _pass_on(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        fault = self.server.state.takes(self.command)
+        if fault in ("busy", "expired"):
+            code, status = ("SlowDown", 503) if fault == "busy" else ("ExpiredToken", 400)
+            self._answer(status, {"Content-Type": "application/xml"}, ERROR.format(code).encode())
+            return
+        if fault == "html":
+            self._answer(200, {"Content-Type": "text/html"}, PAGE)
+            return
+        upstream = http.client.HTTPConnection(self.server.state.target, timeout=30)
+        upstream.request(self.command, self.path, body or None, dict(self.headers))
+        answer = upstream.getresponse()
+        content = answer.read()
+        headers = {k: v for k, v in answer.getheaders() if k.lower() not in ("transfer-encoding", "connection", "content-length")}
+        length = answer.getheader("Content-Length") if self.command == "HEAD" else str(len(content))
+        upstream.close()
+        if fault == "flip" and content:
+            content = bytes([content[0] ^ 1]) + content[1:]
+        self._answer(answer.status, {**headers, "Content-Length": length or "0"}, content, cut=fault == "short")
+
+    do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = _pass_on  # noqa: N815
+
+    def _answer(self, status: int, headers: dict[str, str], content: bytes, *, cut: bool = False) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(content)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content[: len(content) // 2] if cut else content)
+        self.wfile.flush()
+        self.close_connection = self.close_connection or cut
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    state: FaultyProxy
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that hangs up is nothing to print."""
+
+
+@contextmanager
+def proxy(target: str) -> Iterator[FaultyProxy]:
+    """Run one before `target` on a free port."""
+    server = Server(("127.0.0.1", 0), Handler)
+    server.state = FaultyProxy(target)
+    server.state.url = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield server.state
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
