@@ -16,8 +16,9 @@ from headrace.fingerprint import file_sha256
 from headrace.registry import champions, ledger, versions
 from headrace.registry.chain import render
 from headrace.registry.champions import history, rollback
+from headrace.registry.judgement import PromoteParams
 from headrace.registry.packages import ID_DIGITS, trained_ids
-from headrace.registry.promotion import PromoteParams, Workspace, promote
+from headrace.registry.promotion import Workspace, promote
 from headrace.registry.trace import trace
 from headrace.registry.versions import CHALLENGER, CHAMPION, RegisterParams, fetch, register, version_of
 from headrace.tracking.facts import RunFacts
@@ -166,7 +167,7 @@ def test_a_registration_killed_anywhere_is_adopted_by_the_next(sqlite_store, mak
 
 def test_the_life_of_a_champion(store, model, put, make_package, make_splits, write_predictions, tmp_path):
     """First model, a better one, a worse one, rollback: each with its reasons, its entry, its alias."""
-    splits = make_splits(wrong=frozenset(range(6)))  # the program errs on six of sixty
+    splits = make_splits(wrong=frozenset(range(20)))  # the program errs on twenty of sixty
     test = splits.folder / "test"
     one, two, three = make_package("one"), make_package("two"), make_package("three")
     perfect = write_predictions(splits)
@@ -183,14 +184,16 @@ def test_the_life_of_a_champion(store, model, put, make_package, make_splits, wr
 
     assert (first.decision, first.champion_version) == ("promoted", None)
     assert (second.decision, second.champion_version, second.challenger_version) == ("promoted", 1, 2)
-    assert (second.challenger_correct, second.champion_correct, second.records) == (60, 54, 60)
-    assert second.low > 0
+    assert (second.challenger_correct, second.champion_correct, second.records) == (60, 40, 60)
+    assert (second.p, second.allowed, second.look) == (pytest.approx(2.0**-20), pytest.approx(0.05 / 365), 1)
     assert again == second.model_copy(update={"is_new": False}), "told as what it is: the decision of before"
     assert third.decision == "kept"
-    assert "may be worse" in third.reasons[0]
+    assert "behind by 17 points, not shown to be better" in third.reasons[0]
+    assert third.look == 2
     assert json.loads((tmp_path / "promotion.json").read_text())["decision"] == "kept"
     path = tmp_path / "ledger.jsonl"
     assert [(entry.action, entry.version) for entry in history(path, model)] == [("promote", 1), ("promote", 2)]
+    assert [entry.action for entry in ledger.read(path)] == ["promote", "look", "promote", "look"]
 
     back = rollback(store, model=model, path=path, cache=tmp_path / "cache" / "packages", actor="ada", reason="wrong labels")
     client = connect(store.uri)
@@ -206,7 +209,7 @@ def test_the_life_of_a_champion(store, model, put, make_package, make_splits, wr
         "wrong labels",
     ]
     assert int(version_of(client, model, CHAMPION).version) == 1
-    assert len(ledger.read(path)) == 3
+    assert len(history(path, model)) == 3
     for wrong, message in ((1, "champion of .* already"), (9, "has no version 9. It has 1, 2, 3")):
         with pytest.raises(RegistryError, match=message):
             rollback(store, model=model, path=path, cache=tmp_path / "cache" / "packages", actor="ada", to=wrong)
@@ -218,7 +221,7 @@ def test_a_rolled_back_version_does_not_come_back_by_itself(
     store, model, put, make_package, make_splits, write_predictions, tmp_path
 ):
     """The next scheduled run has the same evidence as before; somebody who knew better took the version down."""
-    splits = make_splits(wrong=frozenset(range(6)))
+    splits = make_splits(wrong=frozenset(range(20)))
     test, perfect, ids = splits.folder / "test", write_predictions(splits), trained_ids(splits.folder)
     one, two = make_package("one"), make_package("two")
     for package in (one, two):
@@ -288,12 +291,48 @@ def test_another_schema_is_refused(sqlite_store, make_package, make_splits, writ
     assert "differ in classes" in outcome.reasons[0]
 
 
+def test_asking_again_is_no_second_look(sqlite_store, make_package, make_splits, write_predictions, tmp_path):
+    """A run repeated by hand, or the approval after the wait, learns nothing new from the test set and spends nothing."""
+    splits = make_splits(wrong=frozenset(range(20)))
+    one, two = make_package("one"), make_package("two")
+    manual = PromoteParams(mode="manual")
+    predictions = write_predictions(splits)
+    place = workspace(tmp_path, one, predictions, splits.folder / "test")
+    register_in(sqlite_store, "digits", one)
+    promote(sqlite_store, manual, model="digits", workspace=place, actor="ada")
+    register_in(sqlite_store, "digits", two)
+    place = workspace(tmp_path, two, predictions, splits.folder / "test")
+    waits = [promote(sqlite_store, manual, model="digits", workspace=place, actor="ada") for _ in range(2)]
+    approved = promote(sqlite_store, manual, model="digits", workspace=place, actor="ada", approve=True)
+
+    assert [each.decision for each in (*waits, approved)] == ["awaiting approval", "awaiting approval", "promoted"]
+    assert {each.look for each in (*waits, approved)} == {1}
+    assert [entry.action for entry in ledger.read(place.ledger)] == ["promote", "look", "promote"]
+
+
+def test_a_year_whose_budget_is_spent_promotes_nothing(sqlite_store, make_package, make_splits, write_predictions, tmp_path):
+    """However good the challenger looks: the reason says when the next look is possible."""
+    splits = make_splits(wrong=frozenset(range(20)))
+    packages = [make_package(name) for name in ("one", "two", "three")]
+    params = PromoteParams(looks_per_year=1)
+    perfect, poor = write_predictions(splits), write_predictions(splits, wrong=frozenset(range(30)), name="poor.parquet")
+    decided = []
+    for package, predictions in zip(packages, (perfect, poor, perfect), strict=True):
+        register_in(sqlite_store, "digits", package)
+        place = workspace(tmp_path, package, predictions, splits.folder / "test")
+        decided.append(promote(sqlite_store, params, model="digits", workspace=place, actor="ada"))
+
+    assert [each.decision for each in decided] == ["promoted", "kept", "kept"]
+    assert [each.allowed for each in decided] == [0.0, 0.05, 0.0]
+    assert "have spent its error budget of 0.05. The next look is possible on" in decided[2].reasons[0]
+
+
 def test_manual_mode_waits_for_a_person(sqlite_store, make_package, make_splits, write_predictions, tmp_path):
     """`promote --approve` is the approval, and it approves only what the comparison allows."""
     splits = make_splits()
     one, two = make_package("one"), make_package("two")
     predictions = write_predictions(splits)
-    manual = PromoteParams(mode="manual")
+    manual = PromoteParams(mode="manual", require="not_worse")
     register_in(sqlite_store, "digits", one)
     place = workspace(tmp_path, one, predictions, splits.folder / "test")
     promote(sqlite_store, manual, model="digits", workspace=place, actor="ada")

@@ -18,7 +18,7 @@ NAME = "params.schema.json"
 
 FLOW_SECTIONS = {
     "register": ("headrace.registry.versions", "RegisterParams"),
-    "promote": ("headrace.registry.promotion", "PromoteParams"),
+    "promote": ("headrace.registry.judgement", "PromoteParams"),
 }
 """Sections of the steps after the DAG, and where each is typed."""
 

@@ -60,8 +60,8 @@ def rollback(
 
 
 def history(path: Path, model: str | None = None) -> list[ledger.Entry]:
-    """Entries of the ledger, of one model or of all, oldest first."""
-    return [entry for entry in ledger.read(path) if model in (None, entry.model)]
+    """Changes of champions in the ledger, of one model or of all, oldest first."""
+    return [entry for entry in ledger.changes(ledger.read(path)) if model in (None, entry.model)]
 
 
 def crown(

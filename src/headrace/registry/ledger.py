@@ -1,4 +1,4 @@
-"""Who became champion when and why: an append-only JSON-lines file, each entry chained to the one before by its digest."""
+"""Who became champion when and why, and every look at a test set: append-only JSON lines, each entry chained to the one before."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from typing import Any, Literal
 from headrace.errors import RegistryError
 from headrace.fingerprint import value_sha256
 
-Action = Literal["promote", "rollback"]
+Action = Literal["promote", "rollback", "look"]
 
 GENESIS = "0" * 64
 """What the first entry has in place of a predecessor's digest."""
@@ -18,7 +18,7 @@ GENESIS = "0" * 64
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One change of a champion."""
+    """One change of a champion, or one look: a comparison of a challenger with the champion, which changes nothing by itself."""
 
     sequence: int
     time: str
@@ -26,11 +26,11 @@ class Entry:
     action: Action
     model: str
     version: int
-    """The champion from here on."""
+    """The champion from here on; of a look, the challenger."""
     previous_version: int | None
-    """The champion until here; None for the first."""
+    """The champion until here, None for the first; of a look, the champion it was compared with."""
     package: str
-    """Digest of the new champion's package."""
+    """Digest of the version's package."""
     actor: str
     reasons: list[str] = field(default_factory=list)
     evidence: dict[str, Any] = field(default_factory=dict)
@@ -112,10 +112,15 @@ def append(
     return entry
 
 
+def changes(entries: Sequence[Entry]) -> list[Entry]:
+    """The entries that made a version champion."""
+    return [entry for entry in entries if entry.action != "look"]
+
+
 def champions(entries: Sequence[Entry], model: str) -> list[int]:
     """Champions of a model that are still standing, the current one last: a promotion adds one, a rollback takes one off."""
     standing: list[int] = []
-    for entry in entries:
+    for entry in changes(entries):
         if entry.model != model:
             continue
         if entry.action == "rollback":

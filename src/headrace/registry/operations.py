@@ -8,17 +8,21 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from headrace.dagfile import locked_outs
 from headrace.errors import ConfigError
 from headrace.fingerprint import file_sha256
-from headrace.params import load_section
+from headrace.params import load_section, read_yaml
+from headrace.registry import ledger
 from headrace.registry.chain import render
-from headrace.registry.champions import history, rollback
+from headrace.registry.champions import rollback
+from headrace.registry.judgement import PromoteParams, short
+from headrace.registry.looks import allowance, looks_of
 from headrace.registry.packages import trained_ids
-from headrace.registry.promotion import PromoteParams, Promotion, Workspace, promote
+from headrace.registry.promotion import Promotion, Workspace, promote
 from headrace.registry.trace import trace
 from headrace.registry.versions import RegisterParams, register
 from headrace.settings import Settings, current_branch, git
@@ -147,8 +151,23 @@ def roll_back(settings: Settings, *, reason: str, to: int | None = None) -> Told
 
 
 def past(settings: Settings) -> list[dict[str, Any]]:
-    """The ledger's entries, oldest first."""
-    return [asdict(entry) for entry in history(settings.ledger)]
+    """The ledger's entries, oldest first, looks at a test set included."""
+    return [asdict(entry) for entry in ledger.read(settings.ledger)]
+
+
+def budget_in_words(settings: Settings) -> str:
+    """What is left of this year's error budget; empty where `params.yaml` promotes nothing by it."""
+    if "promote" not in read_yaml(settings.project / "params.yaml"):
+        return ""
+    params = _section(settings, "promote", PromoteParams)
+    model = _section(settings, "register", RegisterParams).model
+    looks = looks_of(ledger.read(settings.ledger), model)
+    now = allowance(looks, datetime.now(UTC), error_budget=params.error_budget, looks_per_year=params.looks_per_year)
+    counted = f"{model}: {now.number - 1} look{'' if now.number == 2 else 's'} in the last 365 days"
+    if params.require != "better":
+        return f"{counted}; promote.require is {params.require}, which spends no error budget"
+    after = f"the next may spend {short(now.allowed)}" if now.allowed else f"the next look is possible on {now.free_on:%Y-%m-%d}"
+    return f"{counted}; {now.left:.3g} of the error budget of {params.error_budget:g} is left, {after}"
 
 
 def trace_back(settings: Settings, what: str) -> tuple[dict[str, Any], str]:

@@ -1,19 +1,22 @@
-"""Who is champion: the challenger is compared with the champion on the same records, and takes its place when it is not worse."""
+"""Who is champion: the challenger is compared with the champion on the same records, and takes its place when it passes."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import Field
 
 from headrace.dataset.schema import read_info
 from headrace.errors import RegistryError
 from headrace.evaluation.predictions import Decisions, read_predictions
 from headrace.evaluation.significance import paired_bootstrap
-from headrace.params import Report, Section
+from headrace.params import Report
+from headrace.registry import ledger
 from headrace.registry.champions import crown, finish_interrupted, history, lock_path
+from headrace.registry.judgement import Decision, Measured, PromoteParams, judge
+from headrace.registry.looks import Allowance, Look, allowance, looks_of
 from headrace.registry.packages import ID_DIGITS, TRAINED_IDS, Package, read_ids, read_package
 from headrace.registry.scoring import predict_package
 from headrace.registry.versions import CHALLENGER, CHAMPION, PACKAGE_TAG, fetch, version_of
@@ -25,21 +28,6 @@ from headrace.tracking.store import check, connect, service_errors
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
-
-Decision = Literal["promoted", "kept", "awaiting approval", "refused"]
-
-
-class PromoteParams(Section):
-    """Section `promote` of params.yaml."""
-
-    mode: Literal["auto", "manual"] = "auto"
-    """manual: a challenger that is not worse waits for `headrace promote --approve`."""
-    max_regression: Annotated[float, Field(ge=0, le=1)] = 0.005
-    """How far below 0 the lower bound of the paired difference in accuracy may lie."""
-    resamples: Annotated[int, Field(ge=100, le=10_000_000)] = 10_000
-    """Bootstrap samples."""
-    seed: Annotated[int, Field(ge=0)] = 17
-    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
 
 
 class Promotion(Report):
@@ -64,6 +52,17 @@ class Promotion(Report):
     """Test records left out because the champion was trained on them."""
     challenger_correct: int = 0
     champion_correct: int = 0
+    better: int = 0
+    """Records that only the challenger has right."""
+    worse: int = 0
+    """Records that only the champion has right."""
+    require: str = ""
+    p: float | None = None
+    """Probability of a result this good if the two were equally good: exact, one-sided McNemar."""
+    look: int | None = None
+    """Number of this comparison in the running year."""
+    allowed: float = 0.0
+    """What the look may spend of the year's error budget: better means p is at most this. 0 with require not_worse."""
     test_digest: str = ""
 
 
@@ -116,7 +115,7 @@ def promote(
                 test_digest=read_info(workspace.test).digest,
             )
         else:
-            outcome = _decide(client, params, model, challenger, package, champion, workspace, approve=approve)
+            outcome = _decide(client, params, model, challenger, package, champion, workspace, actor, approve=approve)
             if outcome.decision == "promoted":
                 evidence = outcome.model_dump(mode="json")
                 crown(
@@ -144,6 +143,7 @@ def _decide(
     package: Package,
     champion: "ModelVersion | None",
     workspace: Workspace,
+    actor: str,
     *,
     approve: bool,
 ) -> Promotion:
@@ -185,37 +185,70 @@ def _decide(
     a = ours.correct[compared]
     b = theirs.correct[[place[ours.ids[index]] for index in compared]]
     difference, low, high = paired_bootstrap(a, b, resamples=params.resamples, seed=params.seed, confidence=params.confidence)
-    decision, reason = _rule(params, difference, low, high, approve=approve)
-    reasons = [reason]
-    if left_out:
-        reasons.append(f"{left_out} test records were left out: the champion was trained on them.")
-    return pending.model_copy(
+    measured = Measured(int(compared.size), int((a & ~b).sum()), int((b & ~a).sum()), low, high)
+    pending = pending.model_copy(
         update={
-            "decision": decision,
-            "reasons": reasons,
             "difference": difference,
             "low": low,
             "high": high,
             "confidence": params.confidence,
-            "records": int(compared.size),
+            "records": measured.records,
             "left_out": left_out,
             "challenger_correct": int(a.sum()),
             "champion_correct": int(b.sum()),
+            "better": measured.better,
+            "worse": measured.worse,
+            "require": params.require,
+            "p": measured.p,
         }
     )
+    entries = ledger.read(workspace.ledger)
+    known = _same_look(entries, pending, package)
+    look = known or _allowance(params, looks_of(entries, model), datetime.now(UTC))
+    decision, reason = judge(params, measured, look, approve=approve)
+    reasons = [reason]
+    if left_out:
+        reasons.append(f"{left_out} test records were left out: the champion was trained on them.")
+    outcome = pending.model_copy(update={"decision": decision, "reasons": reasons, "look": look.number, "allowed": look.allowed})
+    if known is None:
+        # Counted before anything follows from it: a kill from here on gives no look back.
+        _count(workspace.ledger, outcome, package, actor)
+    return outcome
 
 
-def _rule(params: PromoteParams, difference: float, low: float, high: float, *, approve: bool) -> tuple[Decision, str]:
-    measured = (
-        f"difference in accuracy {difference:+.4f}, interval {low:+.4f} to {high:+.4f}, max_regression {params.max_regression:g}"
+def _allowance(params: PromoteParams, looks: list[Look], now: datetime) -> Allowance:
+    found = allowance(looks, now, error_budget=params.error_budget, looks_per_year=params.looks_per_year)
+    # 'Not worse' makes no claim that the budget is for: the look is counted and spends nothing.
+    return found if params.require == "better" else replace(found, allowed=0.0)
+
+
+def _same_look(entries: list[ledger.Entry], asked: Promotion, package: Package) -> Allowance | None:
+    """What this very comparison was allowed when it was counted: asking again is no second look."""
+    same = ("champion_version", "require", "better", "worse", "records", "test_digest")
+    for entry in reversed(entries):
+        if entry.action != "look" or entry.model != asked.model or entry.package != package.digest:
+            continue
+        if any(entry.evidence.get(key) != getattr(asked, key) for key in same):
+            continue
+        if asked.require == "better" and not entry.evidence["allowed"]:
+            return None  # It could not be judged for want of budget.
+        return Allowance(int(entry.evidence["look"]), float(entry.evidence["allowed"]), 0.0, None)
+    return None
+
+
+def _count(path: Path, outcome: Promotion, package: Package, actor: str) -> None:
+    ledger.append(
+        path,
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+        action="look",
+        model=outcome.model,
+        version=outcome.challenger_version,
+        previous_version=outcome.champion_version,
+        package=package.digest,
+        actor=actor,
+        reasons=outcome.reasons,
+        evidence=outcome.model_dump(mode="json"),
     )
-    # Written so that a NaN is never 'not worse'.
-    if not low >= -params.max_regression:
-        return "kept", f"The challenger may be worse than the champion: {measured}."
-    if params.mode == "manual" and not approve:
-        return "awaiting approval", f"The challenger is not worse than the champion ({measured}): `headrace promote --approve`."
-    word = "better" if low > 0 else "not worse"
-    return "promoted", f"The challenger is {word} than the champion: {measured}."
 
 
 def _unseen(ours: Decisions, trained: frozenset[str]) -> tuple[np.ndarray, int]:

@@ -67,7 +67,7 @@ def _of_version(version: "ModelVersion") -> dict[str, Any]:
 def _of_champion(version: "ModelVersion", entries: list[ledger.Entry]) -> dict[str, Any]:
     """When the version became champion and when another took its place; `unknown` counts marks in the registry without an entry."""
     number, package = int(version.version), version.tags.get(PACKAGE_TAG, "")
-    own = [entry for entry in entries if entry.model == version.name]
+    own = [entry for entry in ledger.changes(entries) if entry.model == version.name]
     marks = {key.removeprefix(DONE_TAG) for key in version.tags if key.startswith(DONE_TAG)}
     return {
         "made": [asdict(entry) for entry in own if entry.version == number and entry.package == package],
