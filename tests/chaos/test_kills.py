@@ -66,7 +66,7 @@ def test_dvc_by_hand_killed_leaves_no_stage_behind(clean_lock: dict[str, Any], n
     """DVC leaves its child alive; the stage sees that nobody waits for it and ends."""
     checkout = new_clone("byhand")
     run = checkout.start("dvc", "repro")
-    pid = wait_until(lambda: checkout.worker("train"), what="start of train", timeout_s=120)
+    pid = wait_until(lambda: checkout.worker("train"), what="start of train", timeout_s=240)
     run.send_signal(signal.SIGKILL)
     run.wait(10)
 
@@ -76,16 +76,24 @@ def test_dvc_by_hand_killed_leaves_no_stage_behind(clean_lock: dict[str, Any], n
     assert clean_lock == checkout.lock()
 
 
-def test_ctrl_c_ends_everything_and_the_next_run_goes_on(new_clone: Callable[[str], Checkout]) -> None:
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT], ids=["sigterm", "ctrl-c"])
+def test_a_stopped_run_ends_everything_and_the_next_one_goes_on(
+    new_clone: Callable[[str], Checkout], signum: signal.Signals
+) -> None:
     """SIGTERM and Ctrl-C are answered within seconds, with the exit code a shell expects."""
-    checkout = new_clone("stopped")
+    checkout = new_clone(f"stopped-{signum}")
     run = checkout.start("headrace", "run", "-q")
-    wait_until(lambda: checkout.worker("train"), what="start of train", timeout_s=120)
+    wait_until(lambda: checkout.worker("train"), what="start of train", timeout_s=240)
 
-    os.kill(run.pid, signal.SIGTERM)
+    if signum is signal.SIGINT:
+        os.killpg(run.pid, signum)  # as a terminal does: Prefect's temporary server gets it too
+    else:
+        os.kill(run.pid, signum)
     code = run.wait(20)
 
-    assert code == 143
+    assert code == 128 + signum
+    if signum is signal.SIGINT:
+        assert "stopped. Run the same command again" in (checkout.folder.parent / f"{checkout.folder.name}.log").read_text()
     wait_until(lambda: not checkout.processes(), what="the end of all processes", timeout_s=10)
     assert checkout.states()["train"] == "ran"
 
