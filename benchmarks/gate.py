@@ -106,7 +106,7 @@ def main() -> None:
                 drawn = scene(rate, options.records, options.years, options.seed)
                 row.append(years_with_promotion(*drawn, spent, options.seed + 1))
         print(f"{rate:8.1%}   {row[0]:8.1%}   {row[1]:6.1%}    | {row[2]:20.1%}   {row[3]:6.1%}", flush=True)
-    print(f"\nA challenger better by {options.gain * 100:g} points is promoted at its first look; at least 80 % wanted\n")
+    print(f"\nA challenger better by {options.gain * 100:g} points, looked at once: share promoted; at least 80 % wanted\n")
     print("differ on   look 1   look 100   look 365   | plain 95 %")
     for rate in RATES:
         if rate < options.gain:

@@ -321,10 +321,12 @@ def test_a_year_whose_budget_is_spent_promotes_nothing(sqlite_store, make_packag
         register_in(sqlite_store, "digits", package)
         place = workspace(tmp_path, package, predictions, splits.folder / "test")
         decided.append(promote(sqlite_store, params, model="digits", workspace=place, actor="ada"))
+    promote(sqlite_store, params, model="digits", workspace=place, actor="ada")
 
     assert [each.decision for each in decided] == ["promoted", "kept", "kept"]
     assert [each.allowed for each in decided] == [0.0, 0.05, 0.0]
     assert "have spent its error budget of 0.05. The next look is possible on" in decided[2].reasons[0]
+    assert [entry.action for entry in ledger.read(place.ledger)] == ["promote", "look", "look"], "asked twice is one look"
 
 
 def test_manual_mode_waits_for_a_person(sqlite_store, make_package, make_splits, write_predictions, tmp_path):

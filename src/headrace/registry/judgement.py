@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from headrace.params import Section
+from headrace.params import Report, Section
 from headrace.registry.looks import Allowance, is_better, p_better
 
 Decision = Literal["promoted", "kept", "awaiting approval", "refused"]
@@ -29,6 +29,42 @@ class PromoteParams(Section):
     seed: Annotated[int, Field(ge=0)] = 17
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
     """Of the interval, which decides only with require not_worse."""
+
+
+class Promotion(Report):
+    """reports/promotion.json: what was decided and why. It depends on the registry, so it is no output of the DAG."""
+
+    model: str
+    decision: Decision
+    reasons: list[str]
+    challenger_version: int
+    champion_version: int | None
+    """The champion it was compared with; None for the first model."""
+    is_new: bool = True
+    """False when the challenger was champion already: this is the decision that made it so, from the ledger."""
+    difference: float | None = None
+    """Accuracy of the challenger minus accuracy of the champion, on the records neither has seen."""
+    low: float | None = None
+    high: float | None = None
+    confidence: float | None = None
+    records: int = 0
+    """Test records that were compared."""
+    left_out: int = 0
+    """Test records left out because the champion was trained on them."""
+    challenger_correct: int = 0
+    champion_correct: int = 0
+    better: int = 0
+    """Records that only the challenger has right."""
+    worse: int = 0
+    """Records that only the champion has right."""
+    require: str = ""
+    p: float | None = None
+    """Probability of a result this good if the two were equally good: exact, one-sided McNemar."""
+    look: int | None = None
+    """Number of this comparison in the running year."""
+    allowed: float = 0.0
+    """What the look may spend of the year's error budget: better means p is at most this. 0 with require not_worse."""
+    test_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,10 @@ from headrace.params import load_section, read_yaml
 from headrace.registry import ledger
 from headrace.registry.chain import render
 from headrace.registry.champions import rollback
-from headrace.registry.judgement import PromoteParams, short
+from headrace.registry.judgement import PromoteParams, Promotion, short
 from headrace.registry.looks import allowance, looks_of
 from headrace.registry.packages import trained_ids
-from headrace.registry.promotion import Promotion, Workspace, promote
+from headrace.registry.promotion import Workspace, promote
 from headrace.registry.trace import trace
 from headrace.registry.versions import RegisterParams, register
 from headrace.settings import Settings, current_branch, git

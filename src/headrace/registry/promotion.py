@@ -1,8 +1,7 @@
 """Who is champion: the challenger is compared with the champion on the same records, and takes its place when it passes."""
 
 import json
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +11,9 @@ from headrace.dataset.schema import read_info
 from headrace.errors import RegistryError
 from headrace.evaluation.predictions import Decisions, read_predictions
 from headrace.evaluation.significance import paired_bootstrap
-from headrace.params import Report
-from headrace.registry import ledger
 from headrace.registry.champions import crown, finish_interrupted, history, lock_path
-from headrace.registry.judgement import Decision, Measured, PromoteParams, judge
-from headrace.registry.looks import Allowance, Look, allowance, looks_of
+from headrace.registry.counting import ask, count
+from headrace.registry.judgement import Measured, PromoteParams, Promotion, judge
 from headrace.registry.packages import ID_DIGITS, TRAINED_IDS, Package, read_ids, read_package
 from headrace.registry.scoring import predict_package
 from headrace.registry.versions import CHALLENGER, CHAMPION, PACKAGE_TAG, fetch, version_of
@@ -28,42 +25,6 @@ from headrace.tracking.store import check, connect, service_errors
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
-
-
-class Promotion(Report):
-    """reports/promotion.json: what was decided and why. It depends on the registry, so it is no output of the DAG."""
-
-    model: str
-    decision: Decision
-    reasons: list[str]
-    challenger_version: int
-    champion_version: int | None
-    """The champion it was compared with; None for the first model."""
-    is_new: bool = True
-    """False when the challenger was champion already: this is the decision that made it so, from the ledger."""
-    difference: float | None = None
-    """Accuracy of the challenger minus accuracy of the champion, on the records neither has seen."""
-    low: float | None = None
-    high: float | None = None
-    confidence: float | None = None
-    records: int = 0
-    """Test records that were compared."""
-    left_out: int = 0
-    """Test records left out because the champion was trained on them."""
-    challenger_correct: int = 0
-    champion_correct: int = 0
-    better: int = 0
-    """Records that only the challenger has right."""
-    worse: int = 0
-    """Records that only the champion has right."""
-    require: str = ""
-    p: float | None = None
-    """Probability of a result this good if the two were equally good: exact, one-sided McNemar."""
-    look: int | None = None
-    """Number of this comparison in the running year."""
-    allowed: float = 0.0
-    """What the look may spend of the year's error budget: better means p is at most this. 0 with require not_worse."""
-    test_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +48,7 @@ def promote(
 ) -> Promotion:
     """Compare challenger and champion, decide, and make the challenger champion when it may be.
 
-    Called again it changes nothing: the same challenger gets one entry in the ledger.
+    Called again it changes nothing: the same comparison is one look, the same champion one promotion in the ledger.
 
     Raises:
         RegistryError: no challenger, the workspace holds another candidate, or a package that cannot be trusted.
@@ -202,53 +163,16 @@ def _decide(
             "p": measured.p,
         }
     )
-    entries = ledger.read(workspace.ledger)
-    known = _same_look(entries, pending, package)
-    look = known or _allowance(params, looks_of(entries, model), datetime.now(UTC))
+    look, is_counted = ask(workspace.ledger, params, pending, package.digest)
     decision, reason = judge(params, measured, look, approve=approve)
     reasons = [reason]
     if left_out:
         reasons.append(f"{left_out} test records were left out: the champion was trained on them.")
     outcome = pending.model_copy(update={"decision": decision, "reasons": reasons, "look": look.number, "allowed": look.allowed})
-    if known is None:
+    if not is_counted:
         # Counted before anything follows from it: a kill from here on gives no look back.
-        _count(workspace.ledger, outcome, package, actor)
+        count(workspace.ledger, outcome, package.digest, actor)
     return outcome
-
-
-def _allowance(params: PromoteParams, looks: list[Look], now: datetime) -> Allowance:
-    found = allowance(looks, now, error_budget=params.error_budget, looks_per_year=params.looks_per_year)
-    # 'Not worse' makes no claim that the budget is for: the look is counted and spends nothing.
-    return found if params.require == "better" else replace(found, allowed=0.0)
-
-
-def _same_look(entries: list[ledger.Entry], asked: Promotion, package: Package) -> Allowance | None:
-    """What this very comparison was allowed when it was counted: asking again is no second look."""
-    same = ("champion_version", "require", "better", "worse", "records", "test_digest")
-    for entry in reversed(entries):
-        if entry.action != "look" or entry.model != asked.model or entry.package != package.digest:
-            continue
-        if any(entry.evidence.get(key) != getattr(asked, key) for key in same):
-            continue
-        if asked.require == "better" and not entry.evidence["allowed"]:
-            return None  # It could not be judged for want of budget.
-        return Allowance(int(entry.evidence["look"]), float(entry.evidence["allowed"]), 0.0, None)
-    return None
-
-
-def _count(path: Path, outcome: Promotion, package: Package, actor: str) -> None:
-    ledger.append(
-        path,
-        time=datetime.now(UTC).isoformat(timespec="seconds"),
-        action="look",
-        model=outcome.model,
-        version=outcome.challenger_version,
-        previous_version=outcome.champion_version,
-        package=package.digest,
-        actor=actor,
-        reasons=outcome.reasons,
-        evidence=outcome.model_dump(mode="json"),
-    )
 
 
 def _unseen(ours: Decisions, trained: frozenset[str]) -> tuple[np.ndarray, int]:

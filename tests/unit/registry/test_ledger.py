@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from headrace.errors import RegistryError
-from headrace.registry.ledger import append, champions, read
+from headrace.registry.ledger import append, champions, changes, read
 
 
 def promote(path, version, *, action="promote", model="digits", previous=None):
@@ -93,3 +93,19 @@ def test_rollbacks_go_back_one_champion_at_a_time(ledger):
     promote(ledger, 5)
     assert champions(read(ledger), "digits") == [1, 2, 3, 5]
     assert champions(read(ledger), "other") == []
+
+
+def test_a_look_changes_no_champion_and_cannot_be_rewritten(ledger):
+    """A look that spent less would give budget back: its numbers are part of the chain."""
+    promote(ledger, 5, action="look", previous=4)
+    promote(ledger, 6, previous=4)
+
+    assert champions(read(ledger), "digits") == [1, 2, 3, 4, 6]
+    assert [entry.version for entry in changes(read(ledger))] == [1, 2, 3, 4, 6]
+    lines = ledger.read_bytes().splitlines(keepends=True)
+    ledger.write_bytes(b"".join([*lines[:4], lines[4].replace(b"0.01", b"0.00"), lines[5]]))
+    with pytest.raises(RegistryError, match="line 5: this entry was changed"):
+        read(ledger)
+    ledger.write_bytes(b"".join([*lines[:4], lines[5]]))
+    with pytest.raises(RegistryError, match="line 5: an entry before this one was removed"):
+        read(ledger)
