@@ -131,7 +131,7 @@ def _start_flow(settings: Settings, run: Run, name: str) -> None:
     except HeadraceError:
         raise
     except Exception as error:
-        if "KeyboardInterrupt" in str(error):  # compiled code, such as pydantic's, wraps a Ctrl-C that meets it in an error of its own
+        if "KeyboardInterrupt" in str(error):  # a Ctrl-C that met compiled code, such as pydantic's, which wraps it
             raise KeyboardInterrupt from error
         failed = any(outcome.state.value == "failed" for outcome in run.outcomes.values())
         if failed and not ahead.is_open:
