@@ -4,7 +4,7 @@ It runs as a small process of its own, `python -m headrace.flow.dag`, started by
 flow's process imports prefect, and every operation runs in a fork of it, so that a stage costs no second import and can be killed
 with its whole process group. docs/decisions/0004-one-fork-per-stage.md has the figures.
 
-Of DVC it uses `Repo` with `index.graph`, `reproduce`, `checkout`, `push`, and of a stage `status()`, names, deps, outs and params.
+Of DVC it uses `Repo` with `index.graph`, `reproduce`, `checkout`, `push`, `pull`, and of a stage `status()`, names, deps, outs and params.
 """
 
 import contextlib
@@ -213,12 +213,21 @@ def push() -> int:
         return int(repo.push(run_cache=True))
 
 
+def pull() -> dict[str, int]:
+    """Bring outputs and run-cache from the default remote and check them out; returns counts by what happened."""
+    from dvc.repo import Repo
+
+    with Repo(_wait_for_lock=True) as repo:
+        return {str(what): int(count) for what, count in repo.pull(run_cache=True, force=True)["stats"].items()}
+
+
 OPERATIONS: dict[str, Callable[..., Any]] = {
     "plan": plan,
     "reproduce": reproduce,
     "checkout": checkout,
     "commit": commit,
     "push": push,
+    "pull": pull,
 }
 
 

@@ -162,8 +162,8 @@ class Execution:
 class Launcher:
     """The DVC process of one run; a context manager. Starting it returns at once: dvc is imported meanwhile."""
 
-    def __init__(self, project: Path) -> None:
-        self._project = project
+    def __init__(self, project: Path, variables: dict[str, str] | None = None) -> None:
+        self._project, self._variables = project, variables or {}
         self._lock = threading.Lock()
         self._running: list[Execution] = []
 
@@ -174,7 +174,7 @@ class Launcher:
             cwd=self._project,
             stdin=subprocess.DEVNULL,
             pass_fds=[theirs.fileno()],
-            env=child_environment(),
+            env={**child_environment(), **self._variables},
         )
         theirs.close()
         return self

@@ -26,6 +26,7 @@ from headrace.flow.workspace import hold_workspace
 from headrace.params import did_you_mean
 from headrace.processes import ProcessId
 from headrace.settings import PREFECT_RUN, Settings, variable
+from headrace.storage.dvc_remote import client_variables
 from headrace.storage.local import write_json
 
 BUSY_WAIT_S = 1.0
@@ -277,7 +278,11 @@ def open_run(settings: Settings, terminal: Terminal | None = None) -> Iterator[R
         return
     own = ProcessId.own()
     token = f"{own.pid}-{own.started:.2f}-{os.urandom(4).hex()}"
-    with hold_workspace(settings.local), Launcher(settings.project) as launcher, terminal or Terminal() as shown:
+    with (
+        hold_workspace(settings.local),
+        Launcher(settings.project, client_variables(settings)) as launcher,
+        terminal or Terminal() as shown,
+    ):
         run = Run(settings=settings, launcher=launcher, terminal=shown, token=token)
         _current.append(run)
         try:

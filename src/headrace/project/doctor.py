@@ -11,6 +11,7 @@ from pathlib import Path
 
 from headrace.errors import HeadraceError
 from headrace.project.environment import check_installed, read
+from headrace.project.remote import remote_line
 from headrace.services.probes import probes
 from headrace.settings import TELEMETRY_OFF, Settings, environment_bin, git, variable
 
@@ -36,6 +37,7 @@ def examine(settings: Settings) -> list[Check]:
         ("state folder", lambda: _writable(settings)),
         ("free disk", lambda: _disk(settings)),
         ("DVC cache", lambda: _cache(settings)),
+        ("DVC remote", lambda: remote_line(settings)),
         ("MLflow store", lambda: _store(settings)),
         ("Prefect", lambda: _prefect(settings)),
         ("telemetry", _telemetry),

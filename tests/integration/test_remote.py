@@ -1,0 +1,177 @@
+"""A small DVC project and its bucket: what is sent is looked at, what is broken is named, and mended from the cache."""
+
+import hashlib
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tests.projects import BIN, GIT
+from tests.services import ObjectStore
+
+from headrace.errors import ConfigError, EngineError
+from headrace.flow.transfer import pull, push
+from headrace.project.remote import add_remote, remote_line
+from headrace.project.setup import ensure_set_up
+from headrace.settings import Settings
+from headrace.storage.audit import audit, lines
+from headrace.storage.dvc_remote import cache_folder, cached, default_remote
+
+DAG = """stages:
+  make:
+    cmd: mkdir -p data/many && echo one > data/many/1 && echo two > data/many/2 && echo alone > data/one && echo 0 > data/here
+    outs: [data/many, data/one, data/here: {cache: false}]
+"""
+TWO, ALONE = (hashlib.md5(content, usedforsecurity=False).hexdigest() for content in (b"two\n", b"alone\n"))
+
+
+def key(md5: str) -> str:
+    return f"team/files/md5/{md5[:2]}/{md5[2:]}"
+
+
+@dataclass
+class Project:
+    """A project whose outputs are in its bucket."""
+
+    settings: Settings
+    store: ObjectStore
+    bucket: str
+
+    def delete(self, md5: str) -> None:
+        self.store.client().delete_object(Bucket=self.bucket, Key=key(md5))
+
+    def overwrite(self, md5: str, content: bytes) -> None:
+        self.store.client().put_object(Bucket=self.bucket, Key=key(md5), Body=content)
+
+    def elsewhere(self, folder: Path) -> Settings:
+        """A checkout on a machine that has nothing but the bucket."""
+        shutil.copytree(self.settings.project, folder, ignore=shutil.ignore_patterns("data", "tmp", ".headrace"))
+        settings = Settings(project=folder, home=folder.parent / f"{folder.name}-home")
+        ensure_set_up(settings)
+        return settings
+
+
+@pytest.fixture
+def project(object_store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    for name, value in object_store.variables.items():
+        monkeypatch.setenv(name, value)
+    folder = tmp_path / "here"
+    folder.mkdir()
+    (folder / "dvc.yaml").write_text(DAG)
+    subprocess.run([*GIT, "init", "-q"], cwd=folder, check=True)
+    (folder / ".dvc").mkdir()
+    (folder / ".dvc" / "config").write_text("[core]\n    analytics = false\n")
+    settings = Settings(project=folder, home=tmp_path / "home")
+    ensure_set_up(settings)
+    subprocess.run([BIN / "dvc", "repro", "-q"], cwd=folder, check=True)
+    bucket = object_store.make_bucket()
+    add_remote(settings, f"s3://{bucket}/team/", name="storage")
+    push(settings, lambda _: None)
+    return Project(settings, object_store, bucket)
+
+
+def test_what_is_pushed_is_sound_and_comes_back(project: Project, tmp_path: Path) -> None:
+    found = audit(project.settings, sample=None)
+    there = project.elsewhere(tmp_path / "there")
+
+    told = pull(there, lambda _: None)
+
+    assert (found.objects, found.hashed, found.broken) == (4, 4, [])
+    assert "fetched" in told
+    assert (there.project / "data" / "many" / "2").read_text() == "two\n"
+
+
+def test_the_remote_checks_what_it_gives_and_holds_no_secret(project: Project) -> None:
+    """Without `verify = true` DVC takes corrupted objects for right."""
+    written = (project.settings.project / ".dvc" / "config.local").read_text()
+
+    assert "verify = true" in written
+    assert project.store.secret_key not in written
+    assert remote_line(project.settings).endswith("verify = true")
+
+
+def test_a_remote_that_does_not_check_is_refused(project: Project) -> None:
+    path = project.settings.project / ".dvc" / "config.local"
+    path.write_text(path.read_text().replace("verify = true\n", ""))
+
+    for act in (lambda: pull(project.settings, lambda _: None), lambda: remote_line(project.settings)):
+        with pytest.raises(ConfigError, match="verify = true"):
+            act()
+
+
+@pytest.mark.fault
+def test_missing_and_corrupted_objects_are_named_and_mended(project: Project) -> None:
+    """DVC says "up to date" to both, because the folder's list is there."""
+    project.delete(TWO)
+    project.overwrite(ALONE, b"alonf\n")
+
+    found = audit(project.settings, sample=0)
+    mended = audit(project.settings, sample=0, repair=True)
+
+    assert [(each.what, each.output, each.key) for each in found.left] == [
+        ("missing", "data/many/2", key(TWO)),
+        ("corrupted", "data/one", key(ALONE)),
+    ]
+    assert len(mended.broken) == 2
+    assert mended.left == []
+    assert audit(project.settings, sample=None).broken == []
+
+
+@pytest.mark.fault
+def test_a_lost_list_of_a_folder_is_mended(project: Project, tmp_path: Path) -> None:
+    client = project.store.client()
+    listed = [each["Key"] for each in client.list_objects_v2(Bucket=project.bucket, Prefix="team/files/")["Contents"]]
+    lost = next(each for each in listed if each.endswith(".dir"))
+    client.delete_object(Bucket=project.bucket, Key=lost)
+
+    assert [each.key for each in audit(project.settings, sample=0, repair=True).broken] == [lost]
+    pull(project.elsewhere(tmp_path / "there"), lambda _: None)
+
+
+@pytest.mark.fault
+def test_a_corrupted_copy_mends_nothing(project: Project) -> None:
+    project.delete(TWO)
+    local = cached(cache_folder(project.settings.project), TWO)
+    local.chmod(0o644)
+    local.write_bytes(b"twu\n")
+
+    found = audit(project.settings, sample=0, repair=True)
+
+    assert "corrupted too" in found.left[0].why
+    assert "1 broken" in lines(found)[0]
+
+
+@pytest.mark.fault
+def test_push_stores_again_what_the_bucket_lost(project: Project) -> None:
+    project.delete(TWO)
+
+    assert "1 repaired" in push(project.settings, lambda _: None)
+
+
+@pytest.mark.fault
+def test_a_pull_of_a_corrupted_object_fails_and_names_it(project: Project, tmp_path: Path) -> None:
+    project.overwrite(ALONE, b"alonf\n")
+    there = project.elsewhere(tmp_path / "there")
+
+    with pytest.raises(EngineError, match=r"data/one \(corrupted, team/files/md5/"):
+        pull(there, lambda _: None)
+
+    assert not (there.project / "data" / "one").exists()
+
+
+def test_a_bucket_that_cannot_be_used_is_not_recorded(project: Project) -> None:
+    before = default_remote(project.settings.project)
+
+    with pytest.raises(ConfigError, match="no bucket 'not-there'"):
+        add_remote(project.settings, "s3://not-there/team", name="other")
+    with pytest.raises(ConfigError, match="no bucket"):
+        add_remote(project.settings, "data/folder", name="other")
+
+    assert default_remote(project.settings.project) == before
+
+
+def test_a_bucket_can_be_made(project: Project) -> None:
+    told = add_remote(project.settings, f"s3://{project.bucket}-more/team", name="other", create=True, shared=True)
+
+    assert "Written to .dvc/config (" in told
