@@ -1,6 +1,7 @@
 """What all tests share: a state folder that is not the user's, real data, one Prefect server, clones of the working tree."""
 
 import os
+import signal
 import socket
 import subprocess
 import urllib.error
@@ -14,6 +15,12 @@ from tests.projects import BIN, REPOSITORY, Checkout, clone, make_origin, wait_u
 from tests.services import ObjectStore, ensure_swift, free_port, swift_environment
 
 SHARED = REPOSITORY.parent / "shared"
+
+
+def pytest_configure() -> None:
+    """Let the commands that tests start hear Ctrl-C: a shell that puts us into the background makes us deaf to it, and them."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

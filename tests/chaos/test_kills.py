@@ -82,8 +82,6 @@ def test_a_stopped_run_ends_everything_and_the_next_one_goes_on(
 ) -> None:
     """SIGTERM and Ctrl-C are answered within seconds, with the exit code a shell expects."""
     checkout = new_clone(f"stopped-{signum}")
-    # A shell starts what it puts into the background, such as these tests, deaf to Ctrl-C, and children inherit that.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     run = checkout.start("headrace", "run", "-q")
     wait_until(lambda: checkout.worker("train"), what="start of train", timeout_s=240)
 
