@@ -20,6 +20,8 @@ from headrace.settings import child_environment
 
 MAX_SHOWN_CHARS = 60
 
+BUSY_TRIES, BUSY_WAIT_S = 10, 0.5
+
 
 @dataclass(frozen=True)
 class Change:
@@ -224,8 +226,14 @@ class Launcher:
         Raises:
             ConfigError: DVC cannot read dvc.yaml, dvc.lock or params.yaml; its own message is passed on.
         """
-        log: list[str] = []
-        answer = self.run(self.start("plan"), log.append)
+        for _ in range(BUSY_TRIES):
+            log: list[str] = []
+            answer = self.run(self.start("plan"), log.append)
+            if "is busy" not in str(answer.get("error")):
+                break
+            time.sleep(
+                BUSY_WAIT_S
+            )  # a run that was killed a moment ago is still being ended, and its files count as held until then
         if "result" not in answer:
             raise ConfigError(f"DVC cannot plan the project: {explain(answer.get('error') or ' '.join(log[-3:]), self._project)}")
         return Plan(

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.flow.launcher import Change, Plan, Stage, explain
+from headrace.flow.launcher import Change, Launcher, Plan, Stage, explain
 
 
 def _stage(name: str, *parents: str, changes: tuple[Change, ...] = ()) -> Stage:
@@ -39,3 +39,13 @@ def test_a_merge_conflict_in_the_lock_is_called_one(tmp_path: Path) -> None:
     (tmp_path / "dvc.lock").write_text("<<<<<<< HEAD\nschema: '2.0'\n=======\n>>>>>>> theirs\n")
 
     assert "merge conflict" in explain("'./dvc.lock' validation failed: expected a dictionary", tmp_path)
+
+
+def test_a_plan_waits_for_a_killed_run_to_be_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Typed right after a kill -9, the next run met DVC's 'is busy' of a process that was still being ended."""
+    answers = iter([{"error": "'reports/evaluate.json' is busy"}, {"result": {"stages": [], "remote": False}}])
+    starting = Launcher(tmp_path)
+    monkeypatch.setattr(starting, "start", lambda _: None)
+    monkeypatch.setattr(starting, "run", lambda _execution, _log: next(answers))
+
+    assert starting.plan().stages == ()
