@@ -77,7 +77,7 @@ def test_results_are_the_same_each_time(validate, tmp_path):
     assert (tmp_path / "results.json").read_bytes() == first
 
 
-def test_the_suite_for_images_accepts_real_digits(tmp_path):
+def test_the_suite_for_images_accepts_real_digits_and_keeps_back_what_is_none(tmp_path):
     """The suite that ships, on pictures as `collect` leaves them."""
     from sklearn.datasets import load_digits
 
@@ -94,6 +94,7 @@ def test_the_suite_for_images_accepts_real_digits(tmp_path):
         for i, (p, y) in enumerate(zip(pixels, digits.target, strict=True))
     ]
     raws[5] = RawRecord(payload=b"GIF8", label="0", split="", source="d", origin="5")
+    raws[6] = RawRecord(payload=pixels[6] * 0 + 9, label="6", split="", source="d", origin="6")
     record = intake.record_info(options)
     with ShardWriter(
         tmp_path / "raw", intake.record_schema(options), task="image_classification", classes=list(classes), record=record
@@ -108,4 +109,5 @@ def test_the_suite_for_images_accepts_real_digits(tmp_path):
         results=tmp_path / "results.json",
     )  # fmt: skip
 
-    assert (report.rows_in, report.quarantined_by_reason, report.warnings) == (1797, {"cannot be decoded": 1}, [])
+    assert report.quarantined_by_reason == {"cannot be decoded": 1, "near-empty image of one colour": 1}
+    assert (report.rows_in, report.warnings) == (1797, [])
