@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer.main
 
-from headrace.cli import app
+from headrace.cli.main import app
 from headrace.project import reference, schema
 
 PROJECT = Path(__file__).resolve().parents[1]

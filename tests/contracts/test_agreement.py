@@ -46,7 +46,7 @@ def test_a_recipe_is_complete(recipe):
 @pytest.mark.parametrize("page", ["params.md", "commands.md", "exit-codes.md"])
 def test_generated_pages_are_current(page):
     """`make docs` writes them."""
-    from headrace.cli import app
+    from headrace.cli.main import app
 
     wanted = reference.pages(PROJECT, typer.main.get_command(app))[f"{reference.FOLDER}/{page}"]
 

@@ -18,7 +18,7 @@ HARMLESS = {
     "settings": "src/headrace/settings.py",
     "the stage runner": "src/headrace/stages/_runner.py",
     "the flow": "src/headrace/flow/run.py",
-    "the command line": "src/headrace/cli.py",
+    "the command line": "src/headrace/cli/models.py",
     "a format that is not in use": "src/headrace/formats/idx.py",
     "the report page": "src/headrace/evaluation/report.py",
 }

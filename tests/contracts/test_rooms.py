@@ -153,7 +153,7 @@ def test_help_imports_nothing_heavy(arguments):
     script = f"""
 import sys
 sys.argv = ["headrace", *{arguments!r}]
-from headrace.cli import main
+from headrace.cli.main import main
 try:
     main()
 except SystemExit:

@@ -66,7 +66,7 @@ def test_a_run_with_nothing_to_do_imports_neither_prefect_nor_mlflow_nor_dvc(bot
     _, operator = both
     operator.headrace("run")
 
-    code = "import sys; sys.argv = ['headrace', 'run']; from headrace.cli import main; main()"
+    code = "import sys; sys.argv = ['headrace', 'run']; from headrace.cli.main import main; main()"
     done = operator.run("python", "-X", "importtime", "-c", code)
 
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}

@@ -20,7 +20,7 @@ def project(tmp_path):
 
 
 def headrace(project, *arguments):
-    command = [sys.executable, "-c", "from headrace.cli import main; main()", "-C", str(project), *arguments]
+    command = [sys.executable, "-c", "from headrace.cli.main import main; main()", "-C", str(project), *arguments]
     environment = {**os.environ, "HEADRACE_HOME": str(project / "home")}
     return subprocess.run(command, capture_output=True, text=True, env=environment)
 

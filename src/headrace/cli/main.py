@@ -1,0 +1,41 @@
+"""Entry point of `headrace`: all commands, and one message and an exit code instead of a stack trace."""
+
+import sys
+from typing import NoReturn
+
+from headrace.cli import models, pipeline, project, services, sources, storage
+from headrace.cli.app import State, app
+from headrace.errors import HeadraceError
+
+STOPPED = 130
+
+for module in (pipeline, project, sources, storage, models, services):  # the order of `headrace --help`
+    app.add_typer(module.commands)
+
+
+def main() -> NoReturn:
+    """Run the command that the arguments name; ends the process."""
+    try:
+        code = app(standalone_mode=False)
+        if code == STOPPED:  # how typer hands on a Ctrl-C
+            _stopped()
+        sys.exit(code if isinstance(code, int) else 0)
+    except HeadraceError as error:
+        if State.debug:
+            raise
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(error.exit_code)
+    except Exception as error:
+        # A wrong command or option. Typer brings its own copy of click, so the class is known by what it can do.
+        if hasattr(error, "show") and hasattr(error, "exit_code"):
+            error.show()
+            sys.exit(error.exit_code)
+        if State.debug:
+            raise
+        sys.stderr.write(f"unexpected {type(error).__name__}: {error}\nThis is a fault of the program; --debug shows where.\n")
+        sys.exit(1)
+
+
+def _stopped() -> NoReturn:
+    sys.stderr.write("\nstopped. Run the same command again to go on.\n")
+    sys.exit(STOPPED)

@@ -1,0 +1,116 @@
+"""The report, and the versions of the model: registered, promoted, rolled back, traced."""
+
+from typing import Annotated, Any
+
+import typer
+
+from headrace.cli.app import Json, read_settings, show
+
+commands = typer.Typer()
+
+
+@commands.command()
+def report(
+    browse: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+) -> None:
+    """Write reports/report.html anew and print its path.
+
+    Example: [bold]headrace report --open[/]
+    """
+    from headrace.flow.page import write_page
+
+    settings = read_settings()
+    write_page(settings, say=lambda line: typer.echo(line, err=True))
+    path = settings.project / "reports" / "report.html"
+    typer.echo(str(path))
+    if browse:
+        typer.launch(path.as_uri())
+
+
+@commands.command()
+def register() -> None:
+    """Register the package as challenger if the gate of `evaluate` allows it. A refusal prints its reasons; the exit code is 0.
+
+    Example: [bold]headrace register[/]
+    """
+    from headrace.registry.operations import register_package
+
+    _print_outcome(register_package(read_settings(), say=typer.echo))
+
+
+@commands.command()
+def promote(
+    approve: Annotated[
+        bool,
+        typer.Option("--approve", help="The approval that promote.mode: manual waits for, or a version that was rolled back."),
+    ] = False,
+) -> None:
+    """Compare the challenger with the champion on the same test split; make it champion if it passes `promote.require`.
+
+    Examples: [bold]headrace promote[/] · [bold]headrace promote --approve[/]
+    """
+    from headrace.registry.operations import promote_challenger
+
+    _print_outcome(promote_challenger(read_settings(), approve=approve))
+
+
+@commands.command()
+def rollback(
+    reason: Annotated[str, typer.Option("--reason", help="Why; recorded in the ledger.")],
+    to: Annotated[int | None, typer.Option("--to", help="Version; default: the champion before this one.")] = None,
+) -> None:
+    """Make the previous champion, or another version, champion again.
+
+    Example: [bold]headrace rollback --reason "wrong labels in last week's data"[/]
+    """
+    from headrace.registry.operations import roll_back
+
+    _print_outcome(roll_back(read_settings(), reason=reason, to=to))
+
+
+@commands.command()
+def history(as_json: Json = False) -> None:
+    """Who made which version champion, when and why, each look at a test set, and what is left of the year's error budget.
+
+    Example: [bold]headrace history[/]
+    """
+    from headrace.registry.operations import budget_in_words, past
+
+    settings = read_settings()
+    entries = past(settings)
+    if as_json:
+        show(entries)
+        return
+    for entry in entries:
+        word = "against" if entry["action"] == "look" else "in place of"
+        before = f" {word} version {entry['previous_version']}" if entry["previous_version"] else ""
+        typer.echo(
+            f"{entry['time'][:16].replace('T', ' ')}  {entry['action']:<9} {entry['model']} version {entry['version']}{before}"
+        )
+        typer.echo(f"  by {entry['actor']}; {'; '.join(entry['reasons']) or 'no reason given'}")
+    if budget := budget_in_words(settings):
+        typer.echo(budget)
+
+
+def _print_outcome(outcome: Any) -> None:
+    typer.echo(outcome.headline)
+    for reason in outcome.reasons:
+        typer.echo(f"  - {reason}")
+
+
+@commands.command()
+def trace(
+    what: Annotated[str, typer.Argument(help="MODEL, MODEL@champion, MODEL/3, or a run id.")],
+    as_json: Json = False,
+) -> None:
+    """Where a model came from: data, stages, commit, run and score, version, who made it champion and why.
+
+    Examples: [bold]headrace trace digits@champion[/] · [bold]headrace trace digits/3 --json[/]
+    """
+    from headrace.registry.operations import trace_back
+
+    found, text = trace_back(read_settings(), what)
+    if as_json:
+        show(found)
+    else:
+        typer.echo(text)

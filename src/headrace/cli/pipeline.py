@@ -1,0 +1,163 @@
+"""Bring the pipeline up to date, and ask what would run and why."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from headrace.cli.app import Json, plan_now, read_settings, show, terminated_like_ctrl_c
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+
+
+commands = typer.Typer()
+
+
+@commands.command()
+def run(
+    stage: Annotated[
+        list[str] | None, typer.Option("--stage", "-s", help="Only this stage and what it needs; may be repeated.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", "-f", help="Run the named stages (or all) even when nothing changed.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would run and why; change nothing.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every line the stages print.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Bring the project up to date: run what changed, then register, promote and report.
+
+    Examples: [bold]headrace run[/] · [bold]headrace run --dry-run[/] · [bold]headrace run --stage split[/] ·
+    [bold]headrace run --stage train --force[/]
+    """
+    settings = read_settings()
+    if dry_run:
+        _dry_run(settings, stage or [], force=force, as_json=as_json)
+        return
+    from headrace.flow.conductor import run_pipeline
+    from headrace.flow.terminal import Terminal
+    from headrace.project.setup import ensure_set_up
+
+    ensure_set_up(settings)
+    with terminated_like_ctrl_c():
+        result = run_pipeline(settings, Terminal(quiet=quiet or as_json, verbose=verbose), stages=stage, force=force)
+    if as_json:
+        show(
+            {
+                "stages": result.stages,
+                "seconds": round(result.seconds, 2),
+                "up_to_date": result.is_noop,
+                "lines": result.headlines,
+            }
+        )
+    elif result.is_noop:
+        typer.echo(f"up to date, {result.num_stages} stages, {result.seconds:.1f} s")
+    elif not quiet:
+        _what_next(settings, result.seconds, partial=bool(stage))
+
+
+def _what_next(settings: "Settings", seconds: float, *, partial: bool) -> None:
+    typer.echo(f"\ndone in {seconds:.1f} s")
+    if not partial and (settings.project / "reports" / "report.html").exists():
+        typer.echo("  the report      reports/report.html   (headrace report --open)")
+        typer.echo("  runs, models    headrace ui")
+        typer.echo("  try a change    edit params.yaml, then headrace run --dry-run")
+
+
+def _dry_run(settings: "Settings", wanted: list[str], *, force: bool, as_json: bool) -> None:
+    from headrace.flow.conductor import select
+
+    plan = select(plan_now(settings), wanted)
+    forced = frozenset(wanted or [each.name for each in plan.stages]) if force else frozenset[str]()
+    stale = plan.stale(forced)
+    if as_json:
+        show({each.name: {"would_run": each.name in stale, "why": stale.get(each.name, "")} for each in plan.stages})
+        return
+    for each in plan.stages:
+        typer.echo(
+            f"{'would run' if each.name in stale else 'unchanged':<10} {each.name:<10} {stale.get(each.name, '')}".rstrip()
+        )
+    if not stale:
+        typer.echo(f"\nup to date: none of {len(plan.stages)} stages would run")
+        return
+    certain = sum(1 for name in stale if not stale[name].startswith("if "))
+    typer.echo(
+        f"\n{certain} of {len(plan.stages)} stages would run for certain, {len(stale) - certain} more if these give another result"
+    )
+
+
+@commands.command()
+def status(as_json: Json = False) -> None:
+    """Is the project up to date, and who works in it?
+
+    Example: [bold]headrace status[/]
+    """
+    from datetime import UTC, datetime
+
+    from headrace.flow.workspace import holder
+
+    settings = read_settings()
+    if busy := holder(settings.local):
+        if as_json:
+            show({"running": busy.pid})
+        else:
+            since = datetime.fromtimestamp(busy.started, UTC).strftime("%H:%M:%S UTC")
+            typer.echo(f"process {busy.pid} has been running the pipeline since {since}; its stages write .headrace/logs/")
+        return
+    plan = plan_now(settings)
+    stale = plan.stale()
+    if as_json:
+        show({"running": None, "stale": stale, "stages": [stage.name for stage in plan.stages]})
+        return
+    typer.echo("no run at work")
+    for stage in plan.stages:
+        typer.echo(f"{'stale' if stage.name in stale else 'ok':<6} {stage.name:<10} {stale.get(stage.name, '')}".rstrip())
+
+
+@commands.command()
+def why(stage: Annotated[str, typer.Argument(help="Name of a stage.")], as_json: Json = False) -> None:
+    """Why would a stage run? The changed files and params, with old and new values.
+
+    Example: [bold]headrace why train[/]
+    """
+    from headrace.flow.conductor import select
+
+    plan = select(plan_now(read_settings()), [stage])
+    wanted = next(each for each in plan.stages if each.name == stage)
+    reason = plan.stale().get(stage)
+    if as_json:
+        show(
+            {
+                "stage": stage,
+                "would_run": reason is not None,
+                "changes": [asdict(change) for change in wanted.changes],
+                "why": reason,
+            }
+        )
+        return
+    if reason is None:
+        typer.echo(f"{stage} is up to date: nothing it depends on has changed since it ran")
+    for change in wanted.changes:
+        typer.echo(str(change))
+    if reason is not None and not wanted.changes:
+        typer.echo(f"nothing of its own has changed; it runs {reason}")
+
+
+@commands.command()
+def accept(
+    stages: Annotated[
+        list[str] | None, typer.Argument(help="Names of stages; none: every stage that something has changed for.")
+    ] = None,
+    reason: Annotated[str, typer.Option("--reason", help="Why the change cannot alter the outputs.")] = "",
+) -> None:
+    """Record that a change cannot alter the outputs of stages (a message, a comment), so that they are not run again.
+
+    Examples: [bold]headrace accept train --reason "reworded an error message"[/] ·
+    [bold]headrace accept --reason "a comment in errors.py"[/]
+    """
+    from headrace.flow.acceptance import accept as accept_change
+
+    for line in accept_change(read_settings(), stages or [], reason):
+        typer.echo(line)

@@ -1,0 +1,111 @@
+"""The project: its agreement with itself, its set-up, recipes, stages; and this machine."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from headrace.cli.app import Json, read_settings, show
+
+commands = typer.Typer()
+recipe_app = typer.Typer(no_args_is_help=True, help="Complete params.yaml files for other tasks and data sets.")
+stage_app = typer.Typer(no_args_is_help=True, help="Stages of this project.")
+commands.add_typer(recipe_app, name="recipe")
+commands.add_typer(stage_app, name="stage")
+
+
+@commands.command()
+def lint(
+    fix: Annotated[bool, typer.Option("--fix", help="Write the missing lines into dvc.yaml.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Check that dvc.yaml, params.yaml, stages and imports agree: a stage that does not name what it imports keeps stale results.
+
+    Examples: [bold]headrace lint[/] · [bold]headrace lint --fix[/]
+    """
+    from headrace.project.lint import lint as check
+
+    settings = read_settings()
+    findings = check(settings.project, fix=fix)
+    if as_json:
+        show([asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            typer.echo(str(finding))
+        typer.echo(f"{len(findings)} findings" if findings else "dvc.yaml, params.yaml, stages and imports agree")
+    raise typer.Exit(1 if findings else 0)
+
+
+@commands.command()
+def setup() -> None:
+    """Point this checkout at the project's shared cache and prepare the databases; `make run` does it. Safe to repeat.
+
+    Example: [bold]headrace setup[/]
+    """
+    from headrace.project.setup import ensure_set_up
+
+    settings = read_settings()
+    for line in ensure_set_up(settings, databases=True):
+        typer.echo(line)
+
+
+@recipe_app.command("list")
+def recipe_list() -> None:
+    """The recipes of this project; a star marks the one in use.
+
+    Example: [bold]headrace recipe list[/]
+    """
+    from headrace.project.recipes import list_recipes
+
+    for recipe in list_recipes(read_settings().project):
+        typer.echo(f"{'*' if recipe.is_current else ' '} {recipe.name:<14} {recipe.summary}")
+
+
+@recipe_app.command("use")
+def recipe_use(
+    name: Annotated[str, typer.Argument(help="A name from `headrace recipe list`.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace an edited params.yaml; a copy is kept in .headrace/.")] = False,
+) -> None:
+    """Make a recipe this project's params.yaml, with its data/sources.lock. Works offline; switching back is a cache hit.
+
+    Example: [bold]headrace recipe use mnist && headrace run[/]
+    """
+    from headrace.flow.workspace import hold_workspace
+    from headrace.project.recipes import use
+
+    settings = read_settings()
+    # A run at work would read half of its params from the one recipe and half from the other.
+    with hold_workspace(settings.local):
+        typer.echo(use(settings.project, name, force=force))
+
+
+@stage_app.command("new")
+def stage_new(
+    name: Annotated[str, typer.Argument(help="A verb in lower case, such as 'clean'.")],
+    after: Annotated[str, typer.Option("--after", help="The stage whose output it reads.")],
+) -> None:
+    """Add a stage: module, params section, dvc.yaml stanza, report and test. It runs at once.
+
+    Example: [bold]headrace stage new clean --after validate[/]
+    """
+    from headrace.project.scaffold import new_stage
+
+    for line in new_stage(read_settings().project, name, after=after):
+        typer.echo(line)
+
+
+@commands.command()
+def doctor(as_json: Json = False) -> None:
+    """Check this machine: packages, cache, stores, disk, and which precisions train fast here.
+
+    Example: [bold]headrace doctor[/]
+    """
+    from headrace.project.doctor import examine
+
+    checks = examine(read_settings())
+    if as_json:
+        show([asdict(check) for check in checks])
+    else:
+        for check in checks:
+            typer.echo(f"{'ok  ' if check.is_ok else 'FAIL'} {check.name:<22} {check.found}")
+    raise typer.Exit(0 if all(check.is_ok for check in checks) else 1)

@@ -1,0 +1,55 @@
+"""The sources of the data set."""
+
+from dataclasses import asdict
+
+import typer
+
+from headrace.cli.app import Json, read_settings, show
+
+commands = typer.Typer()
+sources_app = typer.Typer(no_args_is_help=True, help="The sources of the data set and their snapshot, data/sources.lock.")
+commands.add_typer(sources_app, name="sources")
+
+MAX_SHOWN_CHANGES = 10
+
+
+@sources_app.command("refresh")
+def sources_refresh(as_json: Json = False) -> None:
+    """Look whether the sources changed (cheap marks first) and rewrite data/sources.lock if they did.
+
+    Example: [bold]headrace sources refresh && headrace run[/]
+    """
+    from headrace.params import load_section
+    from headrace.sources.fetch import refresh
+    from headrace.sources.places import Places
+    from headrace.stages.collect import Params
+
+    settings = read_settings()
+    sources = load_section(settings.project / "params.yaml", "collect", Params).sources
+    places = Places(settings.project, settings.downloads, settings.mirror, settings.download_budget_s)
+    changes = refresh(sources, settings.project / "data" / "sources.lock", places)
+    if as_json:
+        show([asdict(change) for change in changes])
+    else:
+        for change in changes[:MAX_SHOWN_CHANGES]:
+            typer.echo(f"{change.what:<8} {change.source}: {change.file}")
+        if len(changes) > MAX_SHOWN_CHANGES:
+            typer.echo(f"... and {len(changes) - MAX_SHOWN_CHANGES:,} more files")
+        typer.echo("data/sources.lock is new: headrace run" if changes else "no source has changed")
+
+
+@sources_app.command("list")
+def sources_list(as_json: Json = False) -> None:
+    """The files that data/sources.lock pins, with size, sha256 and where they come from.
+
+    Example: [bold]headrace sources list[/]
+    """
+    from headrace.sources.snapshot import read_lock
+
+    lock = read_lock(read_settings().project / "data" / "sources.lock")
+    if as_json:
+        show(lock.model_dump(mode="json"))
+        return
+    for entry in lock.sources:
+        for file in entry.files:
+            typer.echo(f"{entry.source['kind']:<8} {file.name:<32} {file.size:>12,} B  sha256 {file.sha256[:12]}  {file.url}")
