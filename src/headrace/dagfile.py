@@ -4,9 +4,11 @@ For what needs one stage's own stanza cheaply, as the stage runner does. The gra
 flow/dag.py.
 """
 
+import fcntl
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,13 +85,12 @@ def _stanza(name: str, body: Mapping[str, Any], values: Mapping[str, Any]) -> St
     )
 
 
-def stage_fingerprint(project: Path, stanza: Stanza, params: Any) -> str:
+def stage_fingerprint(project: Path, stanza: Stanza, params: Any, made: Mapping[str, str]) -> str:
     """Digest of everything a stage's result depends on: params, inputs, code, packages. Hex sha256.
 
-    Inputs that another stage makes count by their digest in dvc.lock (a part of an output by that of the whole), other files by
-    their contents.
+    Inputs that another stage makes count by their digest in `made`, see `locked_outs` (a part of an output by that of the whole),
+    other files by their contents.
     """
-    made = locked_outs(project)
     inputs = {}
     for dep in stanza.deps:
         path = project / dep
@@ -117,5 +118,20 @@ def locked_outs(project: Path) -> dict[str, str]:
     lock = project / "dvc.lock"
     if not lock.exists():
         return {}
-    stages = read_yaml(lock).get("stages") or {}
+    with _while_dvc_writes_nothing(project):
+        stages = read_yaml(lock).get("stages") or {}
     return {out["path"]: str(out.get("md5") or out.get("etag")) for entry in stages.values() for out in entry.get("outs") or []}
+
+
+@contextmanager
+def _while_dvc_writes_nothing(project: Path) -> Iterator[None]:
+    # DVC rewrites dvc.lock in place, under its repository lock: a stage that starts while another one ends could read half of it.
+    # DVC tries again when it finds the lock taken, so a reader may hold it for a moment.
+    try:
+        held = (project / ".dvc" / "tmp" / "lock").open("rb")
+    except FileNotFoundError:
+        yield  # DVC has never worked here
+        return
+    with held:
+        fcntl.flock(held, fcntl.LOCK_SH)
+        yield

@@ -12,7 +12,7 @@ import signal
 import sys
 import traceback
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,8 @@ def _run(arguments: list[str], settings: Settings, evidence: Path) -> None:
     if stanza is not None and stanza.environment:
         check_installed(stanza.environment, settings.project / "environment.json")
     params = load_section(settings.project / "params.yaml", stage.name, stage.params)
-    fingerprint = _fingerprint(settings.project, stage, params)
+    made = dagfile.locked_outs(settings.project)
+    fingerprint = _fingerprint(settings.project, stage, params, made)
 
     worker = PidFile(settings.local / "working" / f"{stage.name}.json")
     worker.take()
@@ -139,7 +140,7 @@ def _run(arguments: list[str], settings: Settings, evidence: Path) -> None:
         if "report" in temporaries:
             write_text(temporaries["report"], report.to_json())
         _require([key for key in stage.outputs if not temporaries[key].exists()], stage.name, finals)
-        _refuse_edited(settings.project, stage, fingerprint)
+        _refuse_edited(settings.project, stage, fingerprint, made)
         for key, temporary in temporaries.items():
             replace_folder(temporary, finals[key])
     except BaseException:
@@ -149,16 +150,17 @@ def _run(arguments: list[str], settings: Settings, evidence: Path) -> None:
         worker.leave()
 
 
-def _fingerprint(project: Path, stage: StageModule, params: Section) -> str:
+def _fingerprint(project: Path, stage: StageModule, params: Section, made: Mapping[str, str]) -> str:
     """Digest of all that DVC records as the reason for the stage's outputs; outside the DAG of its params alone."""
     values = params.model_dump(mode="json")
     stanza = dagfile.read_stanzas(project).get(stage.name)
-    return dagfile.stage_fingerprint(project, stanza, values) if stanza else value_sha256(values)
+    return dagfile.stage_fingerprint(project, stanza, values, made) if stanza else value_sha256(values)
 
 
-def _refuse_edited(project: Path, stage: StageModule, fingerprint: str) -> None:
+def _refuse_edited(project: Path, stage: StageModule, fingerprint: str, made: Mapping[str, str]) -> None:
     # DVC looks at params and deps when a stage has ended: an edit meanwhile would be recorded as what made these outputs.
-    if _fingerprint(project, stage, load_section(project / "params.yaml", stage.name, stage.params)) != fingerprint:
+    # What other stages make is no person's to edit, and DVC lets none of them be remade while this stage reads it.
+    if _fingerprint(project, stage, load_section(project / "params.yaml", stage.name, stage.params), made) != fingerprint:
         raise ConfigError(
             f"section '{stage.name}' of params.yaml, or a file that the stage depends on, was edited while it ran: its outputs "
             "would be taken for those of the new values. Run it again."

@@ -63,6 +63,15 @@ def test_an_edit_elsewhere_disturbs_nothing(project: Path) -> None:
     assert (project / "out.txt").read_text() == "1"
 
 
+def test_a_stage_that_ends_beside_it_disturbs_nothing(project: Path) -> None:
+    """DVC writes dvc.lock anew for each stage that ends; what this one has read is not changed by that."""
+    (project / "dvc.lock").write_text("stages: {first: {outs: [{path: seen.txt, md5: '1'}]}}\n")
+
+    done = grow(project, "edit dvc.lock stages: {}\n")
+
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.badinput
 @pytest.mark.parametrize("edit", ["edit params.yaml grow: {value: 5}\n", "edit own/grow.py value = 1\n", "edit seen.txt other\n"])
 def test_an_edit_of_what_the_stage_depends_on_is_refused(project: Path, edit: str) -> None:
