@@ -46,7 +46,7 @@ def accept(settings: Settings, stages: list[str], reason: str) -> list[str]:
                 f"nothing that {' or '.join(stages) or 'any stage'} depends on has changed: there is nothing to accept."
             )
         for stage in wanted:
-            answer = run.launcher.run(run.launcher.start("commit", stage=stage.name), lambda _: None)
+            answer = run.launcher.perform("commit", lambda _: None, stage=stage.name)
             if "result" not in answer:
                 raise EngineError(f"DVC did not accept {stage.name}: {answer.get('error', 'it was killed')}")
             accepted[stage.name] = [str(change) for change in stage.changes]

@@ -21,6 +21,7 @@ from headrace.settings import child_environment
 MAX_SHOWN_CHARS = 60
 
 BUSY_TRIES, BUSY_WAIT_S = 10, 0.5
+"""A run that was killed a moment ago is still being ended, and DVC calls its files "busy" until then: wait, and try again."""
 
 
 @dataclass(frozen=True)
@@ -208,12 +209,44 @@ class Launcher:
         self._running.append(execution)
         return execution
 
-    def run(self, execution: Execution, on_line: Callable[[str], None], *, timeout_s: float | None = None) -> dict[str, Any]:
-        """Wait for a command (see `Execution.wait`) and forget it."""
-        try:
-            return execution.wait(on_line, timeout_s=timeout_s)
-        finally:
-            self._running.remove(execution)
+    def perform(
+        self,
+        operation: str,
+        on_line: Callable[[str], None],
+        *,
+        timeout_s: float | None = None,
+        environment: dict[str, str] | None = None,
+        unless: Callable[[], bool] = lambda: False,
+        **arguments: Any,
+    ) -> dict[str, Any]:
+        """Do an operation of `dag.py` and wait for its end.
+
+        Args:
+            operation: its name.
+            on_line: receives its log line by line.
+            timeout_s: limit for one try.
+            environment: variables added to its own.
+            unless: whether it is not wanted any more; asked when it has begun.
+            arguments: of the operation.
+
+        Returns:
+            {"result": ...} or {"error": message}; {} when it was killed.
+
+        Raises:
+            TimeoutError: the limit passed; the process group has been killed.
+        """
+        for left in reversed(range(BUSY_TRIES)):
+            execution = self.start(operation, environment=environment, **arguments)
+            if unless():
+                execution.end()
+            try:
+                answer = execution.wait(on_line, timeout_s=timeout_s)
+            finally:
+                self._running.remove(execution)
+            if not left or "is busy" not in str(answer.get("error")):
+                break
+            time.sleep(BUSY_WAIT_S)
+        return answer
 
     def end_all(self) -> None:
         """Kill every command at work, as on a cancel."""
@@ -226,14 +259,8 @@ class Launcher:
         Raises:
             ConfigError: DVC cannot read dvc.yaml, dvc.lock or params.yaml; its own message is passed on.
         """
-        for _ in range(BUSY_TRIES):
-            log: list[str] = []
-            answer = self.run(self.start("plan"), log.append)
-            if "is busy" not in str(answer.get("error")):
-                break
-            time.sleep(
-                BUSY_WAIT_S
-            )  # a run that was killed a moment ago is still being ended, and its files count as held until then
+        log: list[str] = []
+        answer = self.perform("plan", log.append)
         if "result" not in answer:
             raise ConfigError(f"DVC cannot plan the project: {explain(answer.get('error') or ' '.join(log[-3:]), self._project)}")
         return Plan(

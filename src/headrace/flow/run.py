@@ -29,9 +29,6 @@ from headrace.settings import PREFECT_RUN, Settings, variable
 from headrace.storage.dvc_remote import client_variables
 from headrace.storage.local import write_json
 
-BUSY_WAIT_S = 1.0
-"""A killed DVC leaves per-file locks that the next one calls "busy" until the zombie is reaped: wait, and try once more."""
-
 DVC_NOISE = ("To track the changes", "To enable auto staging", "Updating lock file", "Generating lock file", "Use `dvc push`")
 
 PERMANENT = frozenset(
@@ -163,11 +160,7 @@ class Run:
                 self.terminal.line(stage.name, line)
                 log(line)
 
-            for attempt in (1, 2):
-                problem = self._reproduce(stage, take)
-                if problem is None or "is busy" not in problem or attempt == 2:
-                    break
-                time.sleep(BUSY_WAIT_S)
+            problem = self._reproduce(stage, take)
         seconds = time.monotonic() - started
         if problem is not None:
             if not self.is_given_up:
@@ -177,17 +170,17 @@ class Run:
 
     def _reproduce(self, stage: Stage, take: Callable[[str], None]) -> str | None:
         """None when it went well, else what went wrong."""
-        execution = self.launcher.start(
-            "reproduce",
-            environment={"HEADRACE_RUN": self.token, PREFECT_RUN: variable(PREFECT_RUN)},
-            stage=stage.name,
-            force=stage.name in self.forced,
-            pull=self.plan.has_remote,
-        )
-        if self.is_given_up:  # it slipped in while the others were being ended
-            execution.end()
         try:
-            answer = self.launcher.run(execution, take, timeout_s=stage.timeout_s)
+            answer = self.launcher.perform(
+                "reproduce",
+                take,
+                timeout_s=stage.timeout_s,
+                environment={"HEADRACE_RUN": self.token, PREFECT_RUN: variable(PREFECT_RUN)},
+                unless=lambda: self.is_given_up,  # it slipped in while the others were being ended
+                stage=stage.name,
+                force=stage.name in self.forced,
+                pull=self.plan.has_remote,
+            )
         except TimeoutError:
             return f"it ran longer than its limit of {stage.timeout_s:g} s (meta: timeout_s in dvc.yaml), and was ended"
         if "result" in answer:
@@ -236,7 +229,7 @@ class Run:
         if message and kind and evidence.exists():
             text.append(f"  evidence: {evidence.relative_to(self.settings.project)}/")
         if stage.is_locked:
-            answer = self.launcher.run(self.launcher.start("checkout", stages=[stage.name]), lambda _: None)
+            answer = self.launcher.perform("checkout", lambda _: None, stages=[stage.name])
             text.append(
                 "  the previous outputs have been brought back"
                 if "result" in answer

@@ -157,7 +157,7 @@ def _report(run: Run, log: Log) -> tuple[str, Sequence[str]]:
 def _push(run: Run, log: Log) -> tuple[str, Sequence[str]]:
     from headrace.errors import EngineError
 
-    answer = run.launcher.run(run.launcher.start("push"), log)
+    answer = run.launcher.perform("push", log)
     if "result" not in answer:
         raise EngineError(f"pushing to the remote failed: {answer.get('error', 'it was killed')}. `headrace run` tries again.")
     return f"{answer['result']} objects sent", ()

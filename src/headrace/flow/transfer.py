@@ -84,7 +84,7 @@ def _named(settings: Settings, remote: Remote) -> str:
 def _ask(settings: Settings, operation: str) -> Any:
     log: list[str] = []
     with Launcher(settings.project, client_variables(settings)) as launcher:
-        answer = launcher.run(launcher.start(operation), log.append)
+        answer = launcher.perform(operation, log.append)
     if "result" not in answer:
         problem = explain(COLOURS.sub("", str(answer.get("error") or "it was killed")), settings.project)
         raise EngineError(f"{operation} failed: {problem}.")

@@ -1,8 +1,9 @@
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from headrace.flow.launcher import Change, Launcher, Plan, Stage, explain
+from headrace.flow.launcher import BUSY_TRIES, Change, Launcher, Plan, Stage, explain
 
 
 def _stage(name: str, *parents: str, changes: tuple[Change, ...] = ()) -> Stage:
@@ -41,11 +42,31 @@ def test_a_merge_conflict_in_the_lock_is_called_one(tmp_path: Path) -> None:
     assert "merge conflict" in explain("'./dvc.lock' validation failed: expected a dictionary", tmp_path)
 
 
-def test_a_plan_waits_for_a_killed_run_to_be_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Typed right after a kill -9, the next run met DVC's 'is busy' of a process that was still being ended."""
-    answers = iter([{"error": "'reports/evaluate.json' is busy"}, {"result": {"stages": [], "remote": False}}])
-    starting = Launcher(tmp_path)
-    monkeypatch.setattr(starting, "start", lambda _: None)
-    monkeypatch.setattr(starting, "run", lambda _execution, _log: next(answers))
+class _Execution:
+    """A DVC command that gives the next of these answers."""
 
-    assert starting.plan().stages == ()
+    answers: ClassVar[list[dict[str, object]]] = []
+
+    def wait(self, _on_line: object, *, timeout_s: float | None) -> dict[str, object]:
+        del timeout_s
+        return self.answers.pop(0)
+
+
+@pytest.mark.parametrize(("busy", "is_done"), [(1, True), (BUSY_TRIES, False)])
+def test_dvc_is_asked_again_while_a_killed_run_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, busy: int, is_done: bool
+) -> None:
+    """Typed right after a kill -9, the next run met DVC's 'is busy' of a process that was still being ended."""
+    monkeypatch.setattr("headrace.flow.launcher.BUSY_WAIT_S", 0.0)
+    monkeypatch.setattr(_Execution, "answers", [{"error": "'reports/evaluate.json' is busy"}] * busy + [{"result": None}])
+    starting = Launcher(tmp_path)
+
+    def start(operation: str, **_: object) -> _Execution:
+        assert operation == "push"
+        starting._running.append(execution := _Execution())
+        return execution
+
+    monkeypatch.setattr(starting, "start", start)
+
+    assert ("result" in starting.perform("push", lambda _: None)) is is_done
+    assert not starting._running
