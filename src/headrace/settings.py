@@ -32,6 +32,8 @@ TELEMETRY_OFF = {
 MLFLOW_DEFAULTS = {
     # MLflow runs pickles when loading models unless told otherwise.
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    # Jobs that nothing here uses: the server would start seven processes for them, 250 MB each.
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     # Its own defaults (7 retries, 120 s) stall a run for minutes when the server is down.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",

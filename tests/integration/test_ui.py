@@ -40,6 +40,7 @@ def test_the_terminal_gets_one_line_and_ctrl_c_leaves_nothing_behind(tmp_path):
     assert process.stdout is not None
     first = process.stdout.readline()
     family = psutil.Process(process.pid).children(recursive=True)
+    commands = [" ".join(each.cmdline()) for each in family]
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/health") as answer:
         health = answer.read()
     process.send_signal(signal.SIGINT)
@@ -50,6 +51,7 @@ def test_the_terminal_gets_one_line_and_ctrl_c_leaves_nothing_behind(tmp_path):
     assert health == b"OK"
     assert (out, err, process.returncode) == ("", "", 0)
     assert family != []
+    assert not [command for command in commands if "huey" in command or "jobs" in command], commands  # 250 MB each, for nothing
     assert alive == []
     assert "Uvicorn running" in (tmp_path / ".headrace/logs/ui.log").read_text()
 
