@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from headrace.errors import ConfigError, EngineError
+from headrace.flow.lockfile import has_conflict
 from headrace.processes import ProcessId, end_group
 from headrace.settings import child_environment
 
@@ -282,12 +283,13 @@ class Launcher:
 
 def explain(message: str, project: Path) -> str:
     """DVC's message with the next step for the cases in which it leaves the user alone."""
-    lock = project / "dvc.lock"
-    if "dvc.lock" in message and lock.exists():
-        text = lock.read_text(encoding="utf-8", errors="replace")
-        if any(line.startswith(("<<<<<<<", ">>>>>>>")) for line in text.splitlines()):
+    if "dvc.lock" in message and (project / "dvc.lock").exists():
+        if has_conflict(project):
             return (
                 "dvc.lock has the marks of a merge conflict. Take one side, `git checkout --ours dvc.lock`, then `headrace run`."
             )
-        return f"{message}. `git checkout dvc.lock` brings the committed one back; without one, delete it: `headrace run` makes it anew."
+        return (
+            f"{message}. `headrace run` puts the last good one back; where it has none, `git checkout dvc.lock` brings the committed "
+            "one, and without that delete it: the next run makes it anew."
+        )
     return message

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import re
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from typing import Any
 
 from headrace.errors import ConfigError, StageFailed
 from headrace.fingerprint import file_sha256
-from headrace.flow import freshness
+from headrace.flow import freshness, lockfile
 from headrace.flow.ahead import HeadStart
 from headrace.flow.launcher import Launcher, Plan, Stage
 from headrace.flow.terminal import Terminal
@@ -101,7 +102,15 @@ class Run:
         """
         if self.plan.stages and forced == self.forced:
             return  # planned a moment ago by the command that started the flow
-        self.plan = self.launcher.plan()
+        try:
+            self.plan = self.launcher.plan()
+        except ConfigError as error:
+            told = lockfile.put_back(self.settings.project, self.settings.local) if lockfile.NAME in str(error) else ""
+            if not told:
+                raise
+            sys.stderr.write(f"{told}\n")
+            self.plan = self.launcher.plan()
+        lockfile.keep(self.settings.project, self.settings.local)
         names = [stage.name for stage in self.plan.stages]
         for name in forced:
             if name not in names:

@@ -1,0 +1,56 @@
+"""A dvc.lock that DVC cannot read, beside the real DVC, on a project of three stages without our code."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.projects import BIN, GIT, REPOSITORY, Checkout
+
+
+@pytest.fixture
+def small(tmp_path: Path, prefect_server: str) -> Checkout:
+    """Two stages that have run."""
+    folder = tmp_path / "small"
+    (folder / "out").mkdir(parents=True)
+    (folder / "dvc.yaml").write_text(
+        "stages:\n  first: {cmd: 'echo one > out/first', outs: [out/first]}\n"
+        "  second: {cmd: 'cat out/first > out/second', deps: [out/first], outs: [out/second]}\n"
+    )
+    (folder / "params.yaml").write_text("{}\n")
+    (folder / ".gitignore").write_text("/out/\n/.headrace/\n")
+    shutil.copytree(REPOSITORY / "pipelines", folder / "pipelines", ignore=shutil.ignore_patterns("__pycache__"))
+    for command in (["git", "init", "-q"], [str(BIN / "dvc"), "init", "-q"], ["git", "add", "-A"], [*GIT, "commit", "-qm", "x"]):
+        subprocess.run(command, cwd=folder, check=True)
+    made = Checkout(folder, tmp_path / "home")
+    made.variables["PREFECT_API_URL"] = prefect_server
+    assert set(made.states("--stage", "second").values()) == {"ran"}
+    return made
+
+
+@pytest.mark.fault
+def test_a_kill_while_dvc_writes_its_lock_costs_nothing(small: Checkout) -> None:
+    """DVC writes dvc.lock in place. Wherever the kill cuts it, the next run goes on, and no stage works again."""
+    lock = small.folder / "dvc.lock"
+    whole = small.lock()
+    text = lock.read_text()
+    small.headrace("run", "--stage", "second")  # the plan of this run keeps what it has read
+
+    for cut in (0, 7, len(text) // 2, len(text) - 5):
+        lock.write_text(text[:cut])
+        assert "ran" not in small.states("--stage", "second").values(), f"cut at {cut} of {len(text)}"
+        assert small.lock() == whole
+
+
+@pytest.mark.fault
+def test_a_conflict_is_left_to_a_person(small: Checkout) -> None:
+    """Which side is right is no question for a program that does not know what was merged."""
+    lock = small.folder / "dvc.lock"
+    conflict = f"<<<<<<< HEAD\n{lock.read_text()}=======\n>>>>>>> theirs\n"
+    lock.write_text(conflict)
+
+    done = small.headrace("run", code=2)
+
+    assert "merge conflict" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert lock.read_text() == conflict
