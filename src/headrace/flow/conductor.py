@@ -56,8 +56,9 @@ def run_pipeline(
         fresh = freshness.fresh_stages(settings.local, context)
         if fresh is not None:
             return RunResult({}, fresh, time.monotonic() - started, is_noop=True)
-    # Prefect takes a second to import, and DVC plans in a process of its own: both at once.
-    warm = threading.Thread(target=_import_prefect, daemon=True)
+    # Prefect takes a second to import, and DVC plans in a process of its own: both at once. No daemon: the interpreter would end it
+    # in the middle of somebody's C++, which aborts the process ("FATAL: exception not rethrown").
+    warm = threading.Thread(target=_import_prefect)
     check_params(settings.project)
     with open_run(settings, terminal) as run:
         warm.start()

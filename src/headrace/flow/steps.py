@@ -192,7 +192,7 @@ def get_ready(run: Run) -> None:
     with run.lock:
         if run.ready is not None or len(run.plan.stages) - len(run.outcomes) > MAX_STAGES_LEFT:
             return
-        run.ready = threading.Thread(target=_get_ready, args=(run,), name="get-ready", daemon=True)
+        run.ready = threading.Thread(target=_get_ready, args=(run,), name="get-ready")  # no daemon, as in conductor.py
     run.ready.start()
 
 
