@@ -54,3 +54,13 @@ def test_a_conflict_is_left_to_a_person(small: Checkout) -> None:
     assert "merge conflict" in done.stderr
     assert "Traceback" not in done.stderr
     assert lock.read_text() == conflict
+
+
+@pytest.mark.badinput
+def test_a_project_without_stages_is_not_up_to_date(small: Checkout) -> None:
+    """An emptied dvc.yaml is a mishap."""
+    (small.folder / "dvc.yaml").write_text("")
+
+    done = small.headrace("run", code=2)
+
+    assert "dvc.yaml has no stages" in done.stderr

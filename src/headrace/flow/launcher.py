@@ -258,12 +258,16 @@ class Launcher:
         """Read the graph and see what changed.
 
         Raises:
-            ConfigError: DVC cannot read dvc.yaml, dvc.lock or params.yaml; its own message is passed on.
+            ConfigError: DVC cannot read dvc.yaml, dvc.lock or params.yaml, and its own message is passed on; or there are no stages.
         """
         log: list[str] = []
         answer = self.perform("plan", log.append)
         if "result" not in answer:
             raise ConfigError(f"DVC cannot plan the project: {explain(answer.get('error') or ' '.join(log[-3:]), self._project)}")
+        if not answer["result"]["stages"]:
+            raise ConfigError(
+                "dvc.yaml has no stages: there is nothing to run. `git checkout dvc.yaml` brings the committed ones back."
+            )
         return Plan(
             stages=tuple(
                 Stage(
@@ -292,4 +296,6 @@ def explain(message: str, project: Path) -> str:
             f"{message}. `headrace run` puts the last good one back; where it has none, `git checkout dvc.lock` brings the committed "
             "one, and without that delete it: the next run makes it anew."
         )
+    if "environment.json" in message:
+        return f"{message}. `git checkout environment.json` brings it back; `make lock` writes it from requirements.lock."
     return message

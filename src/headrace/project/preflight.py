@@ -30,6 +30,10 @@ def check_params(project: Path) -> None:
     known = json.loads((project / SCHEMA).read_text(encoding="utf-8"))
     stages = read_yaml(project / "dvc.yaml").get("stages") or {}
     values = read_yaml(project / "params.yaml")
+    if stages and not values:
+        raise ParamsError(
+            "params.yaml is empty. `headrace recipe use NAME` writes a complete one, `git checkout params.yaml` brings the last back."
+        )
     wrong: list[str] = []
     for name, body in values.items():
         if name not in known["properties"]:

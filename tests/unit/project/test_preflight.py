@@ -76,3 +76,12 @@ def test_the_section_of_an_own_stage_is_left_to_it(project: Path) -> None:
     )
 
     check_params(project)
+
+
+@pytest.mark.badinput
+def test_an_empty_file_is_called_empty(project: Path) -> None:
+    """An editor that ran into a full disk leaves one; the first template that misses its key is not the trouble."""
+    (project / "params.yaml").write_text("")
+
+    with pytest.raises(ParamsError, match=r"params\.yaml is empty"):
+        check_params(project)
