@@ -123,6 +123,16 @@ def locked_outs(project: Path) -> dict[str, str]:
     return {out["path"]: str(out.get("md5") or out.get("etag")) for entry in stages.values() for out in entry.get("outs") or []}
 
 
+def locked_deps(project: Path, stage: str) -> dict[str, str]:
+    """DVC's digest of every file and folder that a stage in dvc.lock was made from, by path; empty when it has no entry."""
+    lock = project / "dvc.lock"
+    if not lock.exists():
+        return {}
+    with _while_dvc_writes_nothing(project):
+        entry = (read_yaml(lock).get("stages") or {}).get(stage) or {}
+    return {dep["path"]: str(dep.get("md5") or dep.get("etag")) for dep in entry.get("deps") or []}
+
+
 @contextmanager
 def _while_dvc_writes_nothing(project: Path) -> Iterator[None]:
     # DVC rewrites dvc.lock in place, under its repository lock: a stage that starts while another one ends could read half of it.

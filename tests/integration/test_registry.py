@@ -19,8 +19,9 @@ from headrace.registry.champions import history, rollback
 from headrace.registry.judgement import PromoteParams
 from headrace.registry.packages import ID_DIGITS, trained_ids
 from headrace.registry.promotion import Workspace, promote
+from headrace.registry.tags import CHALLENGER, CHAMPION
 from headrace.registry.trace import trace
-from headrace.registry.versions import CHALLENGER, CHAMPION, RegisterParams, fetch, register, version_of
+from headrace.registry.versions import RegisterParams, fetch, register, version_of
 from headrace.tracking.facts import RunFacts
 from headrace.tracking.runs import Store, open_run
 from headrace.tracking.store import connect, experiment_id

@@ -107,10 +107,13 @@ def trace(
 
     Examples: [bold]headrace trace digits@champion[/] · [bold]headrace trace digits/3 --json[/]
     """
-    from headrace.registry.operations import trace_back
+    from headrace.registry.chain import render
+    from headrace.registry.trace import trace as trace_back
+    from headrace.tracking.live import store_of
 
-    found, text = trace_back(read_settings(), what)
+    settings = read_settings()
+    found = trace_back(store_of(settings), what, path=settings.ledger)
     if as_json:
         show(found)
     else:
-        typer.echo(text)
+        typer.echo(render(found))

@@ -55,6 +55,7 @@ def _code(found: Mapping[str, Any]) -> Iterator[str]:
     branch = f" on {code['branch']}" if code["branch"] else ""
     state = "with uncommitted changes, kept in the run as provenance/changes.diff" if code["is_dirty"] else "no uncommitted code"
     packages = f"; environment.json {found['environment'][:SHORT]}" if found["environment"] else ""
+    packages += f"; suite {found['suite'][:SHORT]}" if found["suite"] else ""
     yield f"commit {code['commit'][:SHORT]}{branch}, {state}{packages}"
 
 
@@ -62,6 +63,8 @@ def _run(found: Mapping[str, Any]) -> Iterator[str]:
     run = found["run"]
     restored = "; trained elsewhere, its outputs restored from the cache" if run["is_restored"] else ""
     yield f"{run['name']}, {run['status'].lower()} {_moment(run['ended'] or run['started'])}, id {run['id'][:SHORT]}{restored}"
+    if run["prefect_run"]:
+        yield f"made by the Prefect flow run {run['prefect_run']}"
     metrics = found["metrics"]
     for low in (key for key in metrics if key.startswith("test/") and key.endswith("_low")):
         score = low.removeprefix("test/").removesuffix("_low")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.errors import RegistryError
 from headrace.registry import ledger
-from headrace.registry.versions import CHAMPION, PACKAGE_TAG, fetch, version_of
+from headrace.registry.tags import CHAMPION, DONE_TAG, PACKAGE_TAG
+from headrace.registry.versions import fetch, version_of
 from headrace.storage.locks import file_lock
 from headrace.tracking.runs import Store
 from headrace.tracking.store import check, connect, service_errors
@@ -15,9 +16,6 @@ from headrace.tracking.store import check, connect, service_errors
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
-
-DONE_TAG = "headrace.ledger."
-"""With the digest of a ledger entry, on the version it made champion: set last, so an entry without it was interrupted."""
 
 
 def rollback(

@@ -7,7 +7,7 @@ import getpass
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,15 @@ from headrace.errors import ConfigError
 from headrace.fingerprint import file_sha256
 from headrace.params import load_section, read_yaml
 from headrace.registry import ledger
-from headrace.registry.chain import render
 from headrace.registry.champions import rollback
 from headrace.registry.judgement import PromoteParams, Promotion, short
 from headrace.registry.looks import allowance, looks_of
 from headrace.registry.packages import trained_ids
 from headrace.registry.promotion import Workspace, promote
-from headrace.registry.trace import trace
 from headrace.registry.versions import RegisterParams, register
 from headrace.settings import Settings, current_branch, git
-from headrace.tracking.evidence import record_evaluation
-from headrace.tracking.live import changes, gather_facts, store_of
+from headrace.tracking.evidence import PROVENANCE, public, record_evaluation
+from headrace.tracking.live import changes, gather_facts, lock_facts, store_of, suite_files
 
 Say = Callable[[str], Any]
 
@@ -54,8 +52,8 @@ def record_run(settings: Settings, *, say: Say) -> str:
     """
     project = settings.project
     evaluation = _read(project / "reports" / "evaluate.json")
-    texts = {"provenance/changes.diff": changes(project)}
-    files = {f"provenance/{name}": project / name for name in REPRODUCES}
+    files = {f"{PROVENANCE}/{name}": path for name, path in _reproduces(project).items()}
+    texts = {f"{PROVENANCE}/{CHANGES}": changes(project)}
     plots = project / "reports" / "plots"
     files |= {f"plots/{path.relative_to(plots).as_posix()}": path for path in sorted(plots.rglob("*.png"))}
     files |= {
@@ -63,7 +61,7 @@ def record_run(settings: Settings, *, say: Say) -> str:
     }
     return record_evaluation(
         store_of(settings),
-        gather_facts(settings),
+        replace(gather_facts(settings), extra=lock_facts(project)),
         str(evaluation["fingerprint"]),
         evaluate=evaluation,
         files={name: path for name, path in files.items() if path.is_file()},
@@ -75,6 +73,9 @@ def record_run(settings: Settings, *, say: Say) -> str:
 
 
 REPRODUCES = ("params.yaml", "dvc.yaml", "dvc.lock", "data/sources.lock", "environment.json")
+"""With the commit, the suites and the changes that no commit has: what a run was made from."""
+
+CHANGES = "changes.diff"
 
 OUTSIDE_DVC = ("timings.json", "promotion.json")
 """Reports that tell of this machine or of the registry: another checkout's would differ."""
@@ -84,7 +85,10 @@ def register_package(settings: Settings, *, say: Say) -> Told:
     """Make the package the challenger when the gate's verdict allows it; a refusal has its reasons."""
     project = settings.project
     params = _section(settings, "register", RegisterParams)
-    lock = _read_lock_entries(project)
+    facts = gather_facts(settings)
+    provenance = {name: public(path.read_bytes()) for name, path in _reproduces(project).items()}
+    if facts.is_dirty:
+        provenance[CHANGES] = public(changes(project).encode())
     registration = register(
         store_of(settings),
         params,
@@ -93,12 +97,16 @@ def register_package(settings: Settings, *, say: Say) -> Told:
         trained=trained_ids(project / "data" / "splits"),
         run_id=record_run(settings, say=say),
         lineage={
-            "git.commit": git(project, "rev-parse", "HEAD"),
-            "git.branch": current_branch(project),
-            "git.dirty": str(bool(changes(project))).lower(),
+            "git.commit": facts.commit,
+            "git.branch": facts.branch,
+            "git.dirty": str(facts.is_dirty).lower(),
             "git.remote": _public_remote(git(project, "config", "--get", "remote.origin.url")),
-            **lock,
+            "environment": facts.environment,
+            "prefect_run": facts.prefect_run,
+            **_read_lock_entries(project),
+            **lock_facts(project),
         },
+        provenance=provenance,
         is_shared=settings.is_shared_registry,
         branch=current_branch(project),
         allowed_branches=[name.strip() for name in settings.register_branches.split(",") if name.strip()],
@@ -170,12 +178,6 @@ def budget_in_words(settings: Settings) -> str:
     return f"{counted}; {now.left:.3g} of the error budget of {params.error_budget:g} is left, {after}"
 
 
-def trace_back(settings: Settings, what: str) -> tuple[dict[str, Any], str]:
-    """Where a model or run came from: as data, and as text."""
-    found = trace(store_of(settings), what, path=settings.ledger)
-    return found, render(found)
-
-
 def _promotion_in_words(outcome: Promotion) -> str:
     if not outcome.is_new:
         return f"{outcome.model} version {outcome.challenger_version}: already champion"
@@ -209,6 +211,10 @@ def _there(path: Path, stage: str) -> Path:
     if not path.exists():
         raise ConfigError(f"{path} is not there: stage {stage} has not run. headrace run --stage {stage}")
     return path
+
+
+def _reproduces(project: Path) -> dict[str, Path]:
+    return {name: project / name for name in (*REPRODUCES, *suite_files(project)) if (project / name).is_file()}
 
 
 def _read_lock_entries(project: Path) -> dict[str, str]:

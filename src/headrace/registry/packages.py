@@ -4,7 +4,7 @@ import gzip
 import json
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from headrace.dataset.shards import iter_tables
 from headrace.errors import RegistryError
 from headrace.registry import pyfunc
 from headrace.storage.local import write_bytes
+from headrace.tracking.evidence import PROVENANCE
 
 REQUIRED = ("model.pt2", "model.json", "signature.json", "input_example.json", "requirements.txt")
 
@@ -84,8 +85,10 @@ def read_ids(path: Path) -> frozenset[str]:
     return frozenset(gzip.decompress(path.read_bytes()).decode().split())
 
 
-def lay_out(package: Package, ids: Sequence[str], folder: Path, *, model_id: str) -> None:
-    """Write an MLflow model around a package: the package as it is, a loader, and MLmodel.
+def lay_out(
+    package: Package, ids: Sequence[str], folder: Path, *, model_id: str, provenance: Mapping[str, bytes] | None = None
+) -> None:
+    """Write an MLflow model around a package: the package as it is, what it was made from, a loader, and MLmodel.
 
     MLflow's `save_model` would run the loader, infer requirements in subprocesses and write this machine's paths into MLmodel.
     """
@@ -93,6 +96,8 @@ def lay_out(package: Package, ids: Sequence[str], folder: Path, *, model_id: str
 
     shutil.copytree(package.folder, folder / "package")
     write_ids(folder / TRAINED_IDS, ids)
+    for name, content in (provenance or {}).items():
+        write_bytes(folder / PROVENANCE / name, content)
     (folder / "code").mkdir()
     shutil.copyfile(Path(pyfunc.__file__), folder / "code" / f"{_LOADER}.py")
     shutil.copyfile(Path(pyfunc.__file__).parents[1] / "training" / "pt2.py", folder / "code" / f"{_CHECKS}.py")

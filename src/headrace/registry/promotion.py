@@ -16,7 +16,8 @@ from headrace.registry.counting import ask, count
 from headrace.registry.judgement import Measured, PromoteParams, Promotion, judge
 from headrace.registry.packages import ID_DIGITS, TRAINED_IDS, Package, read_ids, read_package
 from headrace.registry.scoring import predict_package
-from headrace.registry.versions import CHALLENGER, CHAMPION, PACKAGE_TAG, fetch, version_of
+from headrace.registry.tags import CHALLENGER, CHAMPION, PACKAGE_TAG
+from headrace.registry.versions import fetch, version_of
 from headrace.storage.local import write_json
 from headrace.storage.locks import file_lock
 from headrace.tracking.runs import Store

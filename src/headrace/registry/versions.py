@@ -1,5 +1,6 @@
 """Register a package as a model version: once per package, complete before it has a name, only when the gate allows it."""
 
+import hashlib
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,9 @@ from pydantic import AfterValidator
 from headrace.errors import RegistryError
 from headrace.params import Section
 from headrace.registry.packages import Package, lay_out, read_package
+from headrace.registry.tags import CHALLENGER, PACKAGE_TAG
 from headrace.storage.local import replace_folder
+from headrace.tracking.facts import SHA256_TAG
 from headrace.tracking.runs import Store
 from headrace.tracking.secrets import strip_secrets
 from headrace.tracking.store import check, connect, experiment_id, service_errors
@@ -20,10 +23,6 @@ from headrace.tracking.store import check, connect, experiment_id, service_error
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
-
-CHALLENGER, CHAMPION = "challenger", "champion"
-
-PACKAGE_TAG = "headrace.package"
 
 MAX_NAME_CHARS = 100
 
@@ -70,6 +69,7 @@ def register(
     trained: Sequence[str],
     run_id: str,
     lineage: Mapping[str, str],
+    provenance: Mapping[str, bytes] | None = None,
     is_shared: bool,
     branch: str,
     allowed_branches: Sequence[str],
@@ -87,6 +87,7 @@ def register(
         trained: id prefixes from `trained_ids`.
         run_id: of the training.
         lineage: tags such as git.commit and dvc.lock; keys are put under `headrace.`.
+        provenance: name to content of what the package was made from, kept beside it.
         is_shared: whether others see this registry.
         branch: current git branch, '' when there is none.
         allowed_branches: which may register in a shared registry.
@@ -106,9 +107,10 @@ def register(
         version = find_version(client, params.model, found.digest)
         is_new = version is None
         if version is None:
-            model_id = _upload(client, store, params.model, found, trained, run_id)
+            model_id = _upload(client, store, params.model, found, trained, run_id, provenance or {})
             tags = {PACKAGE_TAG: found.digest, "headrace.fingerprint": found.fingerprint, "headrace.run": run_id}
             tags |= {f"headrace.{key}": strip_secrets(value) for key, value in lineage.items() if value}
+            tags |= {f"{SHA256_TAG}{name}": hashlib.sha256(content).hexdigest() for name, content in (provenance or {}).items()}
             # Not `models:/<id>`: the database store would look that up in the default store of the process.
             source = client.get_logged_model(model_id).artifact_location
             version = client.create_model_version(
@@ -190,7 +192,15 @@ def _ensure_model(client: "MlflowClient", name: str) -> None:
             client.get_registered_model(name)  # another process made it in between
 
 
-def _upload(client: "MlflowClient", store: Store, name: str, package: Package, trained: Sequence[str], run_id: str) -> str:
+def _upload(
+    client: "MlflowClient",
+    store: Store,
+    name: str,
+    package: Package,
+    trained: Sequence[str],
+    run_id: str,
+    provenance: Mapping[str, bytes],
+) -> str:
     """Id of a complete logged model of the package: one that an interrupted call left, or a new one."""
     from mlflow.entities import LoggedModelOutput
 
@@ -206,7 +216,7 @@ def _upload(client: "MlflowClient", store: Store, name: str, package: Package, t
     with tempfile.TemporaryDirectory(prefix="headrace-") as temporary:
         folder = Path(temporary) / "model"
         folder.mkdir()
-        lay_out(package, trained, folder, model_id=made.model_id)
+        lay_out(package, trained, folder, model_id=made.model_id, provenance=provenance)
         client.log_model_artifacts(made.model_id, str(folder))
     client.log_outputs(run_id, [LoggedModelOutput(made.model_id, 0)])
     client.finalize_logged_model(made.model_id, "READY")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.errors import DataError
 from headrace.fingerprint import file_sha256, value_sha256
-from headrace.tracking.facts import RESTORED_TAG, RunFacts
+from headrace.tracking.facts import RESTORED_TAG, SHA256_TAG, RunFacts
 from headrace.tracking.runs import Store, find_run, open_run
 from headrace.tracking.secrets import strip_secrets
 from headrace.tracking.store import check, connect, experiment_id, service_errors
@@ -19,6 +19,9 @@ from headrace.tracking.tracker import replay
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
+
+PROVENANCE = "provenance"
+"""Folder of a run's artifacts, and of a registered model's files, with what reproduces it."""
 
 ARTIFACTS_TAG = "headrace.artifacts"
 """Digest of all artifacts: equal means that nothing has to be sent."""
@@ -128,14 +131,22 @@ def _log_artifacts(client: "MlflowClient", run: "Run", files: Mapping[str, Path]
         for name, text in texts.items():
             _write(folder / name, text.encode())
         client.log_artifacts(run.info.run_id, temporary)
+        for path in sorted((folder / PROVENANCE).rglob("*")):
+            if path.is_file():
+                name = path.relative_to(folder / PROVENANCE).as_posix()
+                client.set_tag(run.info.run_id, f"{SHA256_TAG}{name}", file_sha256(path))
     # Last, so that an upload cut short is done again.
     client.set_tag(run.info.run_id, ARTIFACTS_TAG, digest)
 
 
 def _write(path: Path, content: bytes) -> None:
-    """A copy for upload; text is freed of URL credentials, anything else is left alone."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(public(content))
+
+
+def public(content: bytes) -> bytes:
+    """What may be stored where others read: text is freed of URL credentials, anything else is left alone."""
     try:
-        path.write_bytes(strip_secrets(content.decode("utf-8")).encode())
+        return strip_secrets(content.decode("utf-8")).encode()
     except UnicodeDecodeError:
-        path.write_bytes(content)
+        return content

@@ -17,6 +17,12 @@ FINGERPRINT_TAG = "headrace.fingerprint"
 DUPLICATE_TAG = "headrace.duplicate_of"
 RESTORED_TAG = "headrace.restored"
 
+DEP_TAG = "headrace.dep."
+"""With a path: DVC's digest of a dependency of the training, as dvc.lock has it."""
+
+SHA256_TAG = "headrace.sha256."
+"""With the name of a file under `provenance/`: the sha256 of what was stored there."""
+
 
 @dataclass(frozen=True, slots=True)
 class InputFact:

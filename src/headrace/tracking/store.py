@@ -8,10 +8,12 @@ import importlib.metadata
 import os
 import re
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +30,9 @@ SCHEMA = Path(__file__).parent / "schema"
 """`mlflow-<version>.sql`: what MLflow's migrations make of an empty file; written by `python -m headrace.tracking.store`."""
 
 MIGRATION_LIMIT_S = 300
+
+DATABASE_PORTS = {"postgresql": 5432, "postgres": 5432, "mysql": 3306, "mssql": 1433}
+"""Database servers by the first part of their URL, and the port where it names none."""
 
 
 def prepare(uri: str) -> None:
@@ -63,10 +68,13 @@ def sqlite_path(uri: str) -> Path | None:
 def check(uri: str, *, timeout_s: float = 3.0) -> None:
     """Ask a server whether it is there; a database file needs no asking.
 
+    Of a database server only its port is tried: MLflow itself would try for 100 s, and print each time.
+
     Raises:
         EngineError: no answer within `timeout_s`, or an answer that is not MLflow's.
     """
     if not uri.startswith(("http://", "https://")):
+        _check_port(uri, timeout_s)
         return
     try:
         with urllib.request.urlopen(f"{strip_secrets(uri).rstrip('/')}/health", timeout=timeout_s) as answer:  # noqa: S310  # http(s) only, see above
@@ -75,9 +83,26 @@ def check(uri: str, *, timeout_s: float = 3.0) -> None:
         # A proxy that asks for credentials stands before a server that is there: MLflow's client brings them.
         healthy = error.code in {401, 403}
     except OSError as error:
-        raise EngineError(_absent(uri, str(getattr(error, "reason", error)))) from None
+        raise EngineError(absent(uri, str(getattr(error, "reason", error)))) from None
     if not healthy:
-        raise EngineError(_absent(uri, "what answers there is not MLflow"))
+        raise EngineError(absent(uri, "what answers there is not MLflow"))
+
+
+def _check_port(uri: str, timeout_s: float) -> None:
+    kind = uri.partition("+")[0].partition(":")[0]
+    if kind not in DATABASE_PORTS:
+        return
+    try:
+        parts = urllib.parse.urlsplit(uri)
+        where = (parts.hostname, parts.port or DATABASE_PORTS[kind])
+    except ValueError:
+        raise ConfigError(f"MLFLOW_TRACKING_URI is '{strip_secrets(uri)}', which is no URL.") from None
+    if not where[0]:
+        return  # a socket on this machine, named after the question mark
+    try:
+        socket.create_connection((where[0], where[1]), timeout=timeout_s).close()
+    except OSError as error:
+        raise EngineError(absent(uri, str(error))) from None
 
 
 def connect(uri: str) -> "MlflowClient":
@@ -136,10 +161,11 @@ def service_errors(uri: str) -> Iterator[None]:
         # Object stores raise what their client library defines; importing it to name the class would cost 0.3 s.
         if not isinstance(error, known) and type(error).__module__.partition(".")[0] not in {"botocore", "boto3", "urllib3"}:
             raise
-        raise EngineError(_absent(uri, strip_secrets(" ".join(str(error).split())[:300]))) from error
+        raise EngineError(absent(uri, strip_secrets(" ".join(str(error).split())[:300]))) from error
 
 
-def _absent(uri: str, reason: str) -> str:
+def absent(uri: str, reason: str) -> str:
+    """The message about a store that fails: which one, why, what to do."""
     return (
         f"MLflow at {strip_secrets(uri)} failed: {reason}. Start the server (`headrace up`, if it is the project's own) or mend "
         f"MLFLOW_TRACKING_URI and run again; "
