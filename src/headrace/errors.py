@@ -15,7 +15,10 @@
     |-- TrainingDiverged          7   loss or weights stopped being finite
     |-- OutOfMemory               7   the machine or the device ran out of memory
     |-- EngineError               8   a library or service we depend on failed; the data may be fine
-    `-- RegistryError             9   the model registry refused or contradicts itself
+    |-- RegistryError             9   the model registry refused or contradicts itself
+    |   |-- LedgerMoved           9   others wrote into the ledger of promotions first, again and again
+    |   `-- StateRefused          9   the git remote takes no push to the state branch from this user: the approval is missing
+    `-- ReviewFailed             10   `headrace ci`: dvc.lock is stale, or the remote lacks what it needs
 
 A message says what is wrong with the value, where it came from, and what to do next. No stack trace reaches the user
 unless --debug asks for it.
@@ -108,3 +111,17 @@ class RegistryError(HeadraceError):
     """The model registry refused, or contradicts itself."""
 
     exit_code = 9
+
+
+class LedgerMoved(RegistryError):
+    """Another machine wrote into the ledger of promotions since it was read: what was decided on it must be decided anew."""
+
+
+class StateRefused(RegistryError):
+    """The git remote takes no push to the state branch from this user: a protected branch is an approval that is missing."""
+
+
+class ReviewFailed(HeadraceError):
+    """A pull request must not be merged as it is: dvc.lock is stale, or the remote lacks objects."""
+
+    exit_code = 10

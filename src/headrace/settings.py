@@ -96,7 +96,13 @@ class Settings(BaseSettings):
     prefect_api_url: str | None = Field(default=None, validation_alias=AliasChoices("PREFECT_API_URL", "prefect_api_url"))
     """Prefect server; default: Prefect's own temporary server."""
     register_branches: str = "main,master"
-    """Git branches that may register models in a shared registry, separated by commas."""
+    """Git branches that may register models in a shared registry, separated by commas; the state branch may, too."""
+    git_remote: str = Field(default="origin", min_length=1)
+    """Git remote that has the state branch."""
+    state_branch: str = Field(default="headrace/state", pattern=r"^([A-Za-z0-9_]([A-Za-z0-9._/-]*[A-Za-z0-9_-])?)?$")
+    """Git branch that scheduled runs build on, one on the other. Naming it also keeps the ledger of promotions there; empty: none."""
+    state_hook: str | None = None
+    """Command, without a shell, after a scheduled run has pushed the state branch, such as one that opens a pull request."""
     max_stages: int = Field(default=2, ge=1)
     """Stages of one run that may work at the same time."""
     services: bool = True
@@ -220,6 +226,11 @@ class Settings(BaseSettings):
     def ledger(self) -> Path:
         """Promotions and rollbacks, append-only."""
         return self.state_home / "ledger.jsonl"
+
+    @property
+    def is_state_branch_named(self) -> bool:
+        """Whether somebody set `state_branch`, and not to nothing."""
+        return bool(self.state_branch) and "state_branch" in self.model_fields_set
 
     @property
     def experiment(self) -> str:

@@ -74,9 +74,11 @@ def history(as_json: Json = False) -> None:
 
     Example: [bold]headrace history[/]
     """
-    from headrace.registry.operations import budget_in_words, past
+    from headrace.registry.operations import budget_in_words, past, refresh_ledger
 
     settings = read_settings()
+    if note := refresh_ledger(settings):
+        typer.echo(f"note: {note}", err=True)
     entries = past(settings)
     if as_json:
         show(entries)

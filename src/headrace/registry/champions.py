@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.errors import RegistryError
 from headrace.registry import ledger
+from headrace.registry.publishing import SharedLedger, decide, publisher
 from headrace.registry.tags import CHAMPION, DONE_TAG, PACKAGE_TAG
 from headrace.registry.versions import fetch, version_of
-from headrace.storage.locks import file_lock
 from headrace.tracking.runs import Store
 from headrace.tracking.store import check, connect, service_errors
 
@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 
 
 def rollback(
-    store: Store, *, model: str, path: Path, cache: Path, actor: str, reason: str = "", to: int | None = None
+    store: Store,
+    *,
+    model: str,
+    path: Path,
+    cache: Path,
+    actor: str,
+    reason: str = "",
+    to: int | None = None,
+    shared: SharedLedger | None = None,
 ) -> ledger.Entry:
     """Make the champion before this one champion again (or version `to`), after verifying its package.
 
@@ -31,14 +39,16 @@ def rollback(
         actor: who asks.
         reason: in the words of who asks.
         to: version, when it is not the last champion before this one.
+        shared: the ledger on the state branch, of which `path` is the copy here.
 
     Raises:
-        RegistryError: there is no earlier champion, or its package cannot be trusted.
+        RegistryError: there is no earlier champion, its package cannot be trusted, or the state branch refuses the entry.
         EngineError: MLflow does not answer.
     """
     check(store.uri)
     client = connect(store.uri)
-    with service_errors(store.uri), file_lock(lock_path(path)):
+
+    def attempt() -> ledger.Entry:
         finish_interrupted(client, path, model)
         current = version_of(client, model, CHAMPION)
         if current is None:
@@ -54,7 +64,11 @@ def rollback(
             raise RegistryError(f"Version {target} is the champion of {model} already. Name another: `headrace history`.")
         version = _existing(client, model, target)
         fetch(client, version, cache)
-        return crown(client, path, version, current, "rollback", actor, reasons=[reason] if reason else [], evidence={})
+        reasons = [reason] if reason else []
+        return crown(client, path, version, current, "rollback", actor, reasons=reasons, evidence={}, shared=shared)
+
+    with service_errors(store.uri):
+        return decide(path, shared, attempt)
 
 
 def history(path: Path, model: str | None = None) -> list[ledger.Entry]:
@@ -72,10 +86,12 @@ def crown(
     *,
     reasons: Sequence[str],
     evidence: Mapping[str, Any],
+    shared: SharedLedger | None = None,
 ) -> ledger.Entry:
     """Make a version champion; the caller holds the lock of the ledger."""
     entry = ledger.append(
         path,
+        publish=publisher(shared),
         time=datetime.now(UTC).isoformat(timespec="seconds"),
         action=action,
         model=version.name,
@@ -113,11 +129,6 @@ def _existing(client: "MlflowClient", model: str, number: int) -> "ModelVersion"
         known = ", ".join(str(each) for each in sorted(versions))
         raise RegistryError(f"Model {model} has no version {number}. It has {known}.")
     return versions[number]
-
-
-def lock_path(path: Path) -> Path:
-    """The file that whoever changes a champion locks."""
-    return path.with_name(path.name + ".lock")
 
 
 def _set_champion(client: "MlflowClient", entry: ledger.Entry) -> None:

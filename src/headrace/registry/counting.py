@@ -7,6 +7,7 @@ from pathlib import Path
 from headrace.registry import ledger
 from headrace.registry.judgement import PromoteParams, Promotion
 from headrace.registry.looks import Allowance, allowance, looks_of
+from headrace.registry.publishing import SharedLedger, publisher
 
 SAME = ("champion_version", "require", "better", "worse", "records", "test_digest")
 """With the challenger's package: what makes two comparisons one look."""
@@ -36,10 +37,11 @@ def ask(path: Path, params: PromoteParams, asked: Promotion, package: str) -> tu
     return fresh, False
 
 
-def count(path: Path, outcome: Promotion, package: str, actor: str) -> None:
+def count(path: Path, outcome: Promotion, package: str, actor: str, shared: SharedLedger | None = None) -> None:
     """Write the look into the ledger; the caller holds its lock."""
     ledger.append(
         path,
+        publish=publisher(shared),
         time=_now().isoformat(),
         action="look",
         model=outcome.model,

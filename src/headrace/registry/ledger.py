@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -52,7 +52,21 @@ def read(path: Path) -> list[Entry]:
     Raises:
         RegistryError: an entry was changed, removed, added or moved; names the line.
     """
+    return parse(whole_lines(path), str(path))
+
+
+def whole_lines(path: Path) -> bytes:
+    """The file without what a crash left of a line that was never complete; empty where there is none."""
     content = path.read_bytes() if path.exists() else b""
+    return content[: content.rfind(b"\n") + 1]
+
+
+def parse(content: bytes, where: str) -> list[Entry]:
+    """The entries of a ledger's lines; `where` names it in messages.
+
+    Raises:
+        RegistryError: an entry was changed, removed, added or moved; names the line.
+    """
     entries: list[Entry] = []
     for number, line in enumerate(content.split(b"\n")[:-1], start=1):
         try:
@@ -62,9 +76,9 @@ def read(path: Path) -> list[Entry]:
         except (ValueError, TypeError):
             is_intact = False
         if not is_intact:
-            raise RegistryError(f"{path}, line {number}: this entry was changed after it was written. {_ADVICE}")
+            raise RegistryError(f"{where}, line {number}: this entry was changed after it was written. {_ADVICE}")
         if entry.sequence != number or entry.previous != (entries[-1].digest if entries else GENESIS):
-            raise RegistryError(f"{path}, line {number}: an entry before this one was removed, added or moved. {_ADVICE}")
+            raise RegistryError(f"{where}, line {number}: an entry before this one was removed, added or moved. {_ADVICE}")
         entries.append(entry)
     return entries
 
@@ -81,13 +95,17 @@ def append(
     actor: str,
     reasons: Sequence[str] = (),
     evidence: Mapping[str, Any] | None = None,
+    publish: Callable[[bytes, bytes, str], Any] | None = None,
 ) -> Entry:
     """Add an entry and flush it to the disk; the caller holds the lock of the ledger.
+
+    `publish` is called first, with the ledger before and after and a line about it: what it raises keeps the entry out.
 
     Raises:
         RegistryError: the chain before it is broken: nothing is added to a ledger that cannot be trusted.
     """
-    entries = read(path)
+    before = whole_lines(path)
+    entries = parse(before, str(path))
     entry = Entry(
         sequence=len(entries) + 1,
         time=time,
@@ -101,12 +119,13 @@ def append(
         evidence=dict(evidence or {}),
         previous=entries[-1].digest if entries else GENESIS,
     ).sealed()
+    line = json.dumps(asdict(entry), sort_keys=True).encode() + b"\n"
+    if publish is not None:
+        publish(before, before + line, f"{model} version {version}: {action}")
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as file:
-        if file.tell():
-            whole = path.read_bytes()
-            file.truncate(whole.rfind(b"\n") + 1)  # what a crash left of a line that was never complete
-        file.write(json.dumps(asdict(entry), sort_keys=True).encode() + b"\n")
+        file.truncate(len(before))
+        file.write(line)
         file.flush()
         os.fsync(file.fileno())
     return entry

@@ -22,6 +22,7 @@ from headrace.registry.judgement import PromoteParams, Promotion, short
 from headrace.registry.looks import allowance, looks_of
 from headrace.registry.packages import trained_ids
 from headrace.registry.promotion import Workspace, promote
+from headrace.registry.publishing import shared_ledger
 from headrace.registry.versions import RegisterParams, register
 from headrace.settings import Settings, current_branch, git
 from headrace.tracking.evidence import PROVENANCE, public, record_evaluation
@@ -109,7 +110,9 @@ def register_package(settings: Settings, *, say: Say) -> Told:
         provenance=provenance,
         is_shared=settings.is_shared_registry,
         branch=current_branch(project),
-        allowed_branches=[name.strip() for name in settings.register_branches.split(",") if name.strip()],
+        allowed_branches=[
+            name.strip() for name in f"{settings.register_branches},{settings.state_branch}".split(",") if name.strip()
+        ],
     )
     if registration.is_refused:
         return Told(f"{params.model}: not registered", registration.reasons)
@@ -136,6 +139,7 @@ def promote_challenger(settings: Settings, *, approve: bool = False) -> Told:
             report=project / "reports" / "promotion.json",
             ledger=settings.ledger,
             cache=settings.state_home / "packages",
+            shared=shared_ledger(settings),
         ),
         actor=_actor(settings),
         approve=approve,
@@ -154,12 +158,19 @@ def roll_back(settings: Settings, *, reason: str, to: int | None = None) -> Told
         actor=_actor(settings),
         reason=reason,
         to=to,
+        shared=shared_ledger(settings),
     )
     return Told(f"{model}: version {entry.version} is champion again, in place of version {entry.previous_version}")
 
 
+def refresh_ledger(settings: Settings) -> str:
+    """Bring what other machines wrote into the ledger here; returns what a reader should know, '' when all is told."""
+    shared = shared_ledger(settings)
+    return shared.refresh() if shared is not None else ""
+
+
 def past(settings: Settings) -> list[dict[str, Any]]:
-    """The ledger's entries, oldest first, looks at a test set included."""
+    """The ledger's entries, oldest first, looks at a test set included; `refresh_ledger` comes first."""
     return [asdict(entry) for entry in ledger.read(settings.ledger)]
 
 

@@ -11,15 +11,15 @@ from headrace.dataset.schema import read_info
 from headrace.errors import RegistryError
 from headrace.evaluation.predictions import Decisions, read_predictions
 from headrace.evaluation.significance import paired_bootstrap
-from headrace.registry.champions import crown, finish_interrupted, history, lock_path
+from headrace.registry.champions import crown, finish_interrupted, history
 from headrace.registry.counting import ask, count
 from headrace.registry.judgement import Measured, PromoteParams, Promotion, judge
 from headrace.registry.packages import ID_DIGITS, TRAINED_IDS, Package, read_ids, read_package
+from headrace.registry.publishing import SharedLedger, decide
 from headrace.registry.scoring import predict_package
 from headrace.registry.tags import CHALLENGER, CHAMPION, PACKAGE_TAG
 from headrace.registry.versions import fetch, version_of
 from headrace.storage.local import write_json
-from headrace.storage.locks import file_lock
 from headrace.tracking.runs import Store
 from headrace.tracking.store import check, connect, service_errors
 
@@ -42,6 +42,8 @@ class Workspace:
     ledger: Path
     cache: Path
     """Downloaded packages and their predictions, on this machine."""
+    shared: SharedLedger | None = None
+    """The ledger on the state branch, of which `ledger` is the copy here."""
 
 
 def promote(
@@ -52,12 +54,14 @@ def promote(
     Called again it changes nothing: the same comparison is one look, the same champion one promotion in the ledger.
 
     Raises:
-        RegistryError: no challenger, the workspace holds another candidate, or a package that cannot be trusted.
-        EngineError: MLflow does not answer.
+        RegistryError: no challenger, the workspace holds another candidate, a package that cannot be trusted, or a state branch that
+            refuses the entry.
+        EngineError: MLflow or the git remote does not answer.
     """
     check(store.uri)
     client = connect(store.uri)
-    with service_errors(store.uri), file_lock(lock_path(workspace.ledger)):
+
+    def attempt() -> Promotion:
         finish_interrupted(client, workspace.ledger, model)
         challenger = _challenger(client, model)
         package = _local_package(workspace.package, challenger)
@@ -81,8 +85,20 @@ def promote(
             if outcome.decision == "promoted":
                 evidence = outcome.model_dump(mode="json")
                 crown(
-                    client, workspace.ledger, challenger, champion, "promote", actor, reasons=outcome.reasons, evidence=evidence
+                    client,
+                    workspace.ledger,
+                    challenger,
+                    champion,
+                    "promote",
+                    actor,
+                    reasons=outcome.reasons,
+                    evidence=evidence,
+                    shared=workspace.shared,
                 )
+        return outcome
+
+    with service_errors(store.uri):
+        outcome = decide(workspace.ledger, workspace.shared, attempt)
     write_json(workspace.report, outcome.model_dump(mode="json"))
     return outcome
 
@@ -172,7 +188,7 @@ def _decide(
     outcome = pending.model_copy(update={"decision": decision, "reasons": reasons, "look": look.number, "allowed": look.allowed})
     if not is_counted:
         # Counted before anything follows from it: a kill from here on gives no look back.
-        count(workspace.ledger, outcome, package.digest, actor)
+        count(workspace.ledger, outcome, package.digest, actor, workspace.shared)
     return outcome
 
 

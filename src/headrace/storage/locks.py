@@ -13,3 +13,16 @@ def file_lock(path: Path) -> Iterator[None]:
     with path.open("a") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def try_file_lock(path: Path) -> Iterator[bool]:
+    """As `file_lock`, without waiting: whether it is held."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
