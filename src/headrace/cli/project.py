@@ -1,6 +1,7 @@
 """The project: its agreement with itself, its set-up, recipes, stages; and this machine."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -47,6 +48,18 @@ def setup() -> None:
     settings = read_settings()
     for line in ensure_set_up(settings, databases=True):
         typer.echo(line)
+
+
+@commands.command("merge-lock", hidden=True)
+def merge_lock(base: Path, ours: Path, theirs: Path, name: str) -> None:
+    """What git calls to merge dvc.lock, data/sources.lock and the ledger; `headrace setup` tells it to.
+
+    Exit code 2: one side cannot be read, and a person has to decide.
+    """
+    from headrace.project.lock_merge import merge_files
+
+    for note in merge_files(base, ours, theirs, name):
+        typer.echo(note, err=True)
 
 
 @recipe_app.command("list")
