@@ -7,7 +7,9 @@
     |   |-- SourceError           3   a source cannot be read, or is not what it was
     |   |   `-- StaleSnapshot   3   data/sources.lock is not that of params.yaml's sources
     |   |-- FormatError           3   bytes that do not hold what their format promises
-    |   `-- ValidationFailed      3   more bad records than max_bad_fraction allows
+    |   |-- ValidationFailed      3   more bad records than max_bad_fraction allows
+    |   |-- ChainBroken           3   an edge from a model back to its sources is not what it was
+    |   `-- NotReproduced         3   a rerun on the same class of machine gives another result
     |-- EnvironmentMismatch       4   installed packages differ from environment.json
     |-- WorkspaceBusy             5   another run holds the workspace
     |-- StageFailed               6   a stage of the DAG ended with an error
@@ -63,6 +65,14 @@ class FormatError(DataError):
 
 class ValidationFailed(DataError):
     """More records failed validation than max_bad_fraction allows."""
+
+
+class ChainBroken(DataError):
+    """Something between a model and its sources was changed, or lost, after it was recorded."""
+
+
+class NotReproduced(DataError):
+    """A rerun gives another result than the run it repeats."""
 
 
 class EnvironmentMismatch(HeadraceError):

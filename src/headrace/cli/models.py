@@ -119,3 +119,34 @@ def trace(
         show(found)
     else:
         typer.echo(render(found))
+
+
+@commands.command()
+def verify(
+    what: Annotated[str, typer.Argument(help="As for trace: MODEL, MODEL@champion, MODEL/3, or a run id.")],
+    as_json: Json = False,
+) -> None:
+    """Read and hash again everything between a model and its sources. Exit code 3 when an edge is not what it was.
+
+    Examples: [bold]headrace verify digits@champion[/] · [bold]headrace verify digits/3 --json[/]
+    """
+    from dataclasses import asdict
+
+    from headrace.errors import ChainBroken
+    from headrace.lineage.verify import verify as walk
+
+    edges = []
+    for edge in walk(read_settings(), what):
+        edges.append(edge)
+        if not as_json:
+            typer.echo(str(edge))
+    wrong = [edge.name for edge in edges if edge.state == "broken"]
+    if as_json:
+        show({"asked": what, "is_whole": not wrong, "edges": [asdict(edge) for edge in edges]})
+    if wrong:
+        raise ChainBroken(f"{what}: {', '.join(wrong)} {'is' if len(wrong) == 1 else 'are'} not what was recorded. See above.")
+    if not as_json:
+        left = sum(edge.state == "gone" for edge in edges)
+        typer.echo(
+            f"{what}: {len(edges) - left} edges hashed again, none broken" + (f"; {left} cannot be from here" if left else "")
+        )

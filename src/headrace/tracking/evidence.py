@@ -120,6 +120,8 @@ def _log_curves(client: "MlflowClient", run: "Run", history: Path) -> None:
 
 
 def _log_artifacts(client: "MlflowClient", run: "Run", files: Mapping[str, Path], texts: Mapping[str, str]) -> None:
+    from mlflow.entities import RunTag
+
     present = {name: path for name, path in files.items() if path.is_file()}
     digest = value_sha256({**{name: file_sha256(path) for name, path in present.items()}, **texts})
     if run.data.tags.get(ARTIFACTS_TAG) == digest:
@@ -131,10 +133,9 @@ def _log_artifacts(client: "MlflowClient", run: "Run", files: Mapping[str, Path]
         for name, text in texts.items():
             _write(folder / name, text.encode())
         client.log_artifacts(run.info.run_id, temporary)
-        for path in sorted((folder / PROVENANCE).rglob("*")):
-            if path.is_file():
-                name = path.relative_to(folder / PROVENANCE).as_posix()
-                client.set_tag(run.info.run_id, f"{SHA256_TAG}{name}", file_sha256(path))
+        kept = folder / PROVENANCE
+        digests = {path.relative_to(kept).as_posix(): file_sha256(path) for path in sorted(kept.rglob("*")) if path.is_file()}
+        client.log_batch(run.info.run_id, tags=[RunTag(f"{SHA256_TAG}{name}", sha256) for name, sha256 in digests.items()])
     # Last, so that an upload cut short is done again.
     client.set_tag(run.info.run_id, ARTIFACTS_TAG, digest)
 

@@ -1,5 +1,6 @@
 """Facts of this project for a run, and the tracker that a training gets from the runner."""
 
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -84,7 +85,13 @@ def machine_class(device: str) -> str:
 
 def changes(project: Path) -> str:
     """The diff of tracked files that makes a run dirty, '' when there is none."""
-    return git(project, "diff", "HEAD", "--", ".", *(f":(exclude){name}" for name in VOLATILE))
+    # As it is: without the white space at its end, git takes a diff for corrupt.
+    command = ["git", "diff", "--binary", "--no-ext-diff", "HEAD", "--", ".", *(f":(exclude){name}" for name in VOLATILE)]
+    try:
+        done = subprocess.run(command, cwd=project, capture_output=True, check=False)
+    except FileNotFoundError:
+        return ""
+    return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else ""
 
 
 def live_tracker(settings: Settings, *, say: Callable[[str], None]) -> MlflowTracker:
