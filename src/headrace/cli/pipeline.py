@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 
 commands = typer.Typer()
+state_app = typer.Typer(no_args_is_help=True, help="The git branch that scheduled runs build on, one on the other.")
+commands.add_typer(state_app, name="state")
 
 
 @commands.command()
@@ -161,3 +163,41 @@ def accept(
 
     for line in accept_change(read_settings(), stages or [], reason):
         typer.echo(line)
+
+
+@state_app.command("show")
+def state_show() -> None:
+    """Where the state branch stands: its last commits, and whether main is in it.
+
+    Example: [bold]headrace state show[/]
+    """
+    from headrace.flow.state_branch import describe
+
+    for line in describe(read_settings()):
+        typer.echo(line)
+
+
+@state_app.command("begin")
+def state_begin() -> None:
+    """Put this clone onto the state branch, main merged in, as a scheduled run does; `headrace run` and `state carry` follow.
+
+    For schedulers other than Prefect, in a clone of their own. The remote gets the merge at once, main is never pushed to.
+
+    Example: [bold]headrace state begin && headrace run && headrace state carry[/]
+    """
+    from headrace.flow.state_branch import begin
+
+    begin(read_settings(), typer.echo)
+
+
+@state_app.command("carry")
+def state_carry(
+    message: Annotated[str, typer.Option("--message", "-m", help="Of the commit; default: what has changed.")] = "",
+) -> None:
+    """Push the dvc.lock and data/sources.lock of the run to the state branch; pushes of others in between are merged, entry by entry.
+
+    Example: [bold]headrace state carry[/]
+    """
+    from headrace.flow.state_branch import carry
+
+    carry(read_settings(), typer.echo, message=message)

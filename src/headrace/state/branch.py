@@ -99,8 +99,7 @@ class StateBranch:
             StateRefused: the remote does not take pushes from this user.
             EngineError: the remote does not answer.
         """
-        # No hook of this checkout: what is pushed is no work of its user's.
-        answer = self.repository.ask("push", "--porcelain", "--no-verify", self.remote, f"{commit}:refs/heads/{self.name}")
+        answer = self.repository.ask("push", "--porcelain", self.remote, f"{commit}:refs/heads/{self.name}")
         if answer.code == 0:
             return True
         said = f"{answer.text}\n{answer.error}"

@@ -51,7 +51,7 @@ class Repository:
             EngineError: it took longer than `patience_s`.
         """
         # C: its words are read. No prompt: nobody is there at night to answer it.
-        quiet = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
+        quiet = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_LFS_SKIP_SMUDGE": "1"}
         environment = child_environment() | quiet | dict(variables or {})
         try:
             done = subprocess.run(
@@ -97,7 +97,7 @@ class Repository:
     def commit(self, tree: str, parents: Sequence[str], message: str) -> str:
         """Store a commit of a tree that is stored; moves no branch."""
         order = [word for parent in parents for word in ("-p", parent)]
-        return self.get("commit-tree", tree, *order, "-F", "-", stdin=message.encode(), variables=self._committer())
+        return self.get("commit-tree", tree, *order, "-F", "-", stdin=message.encode(), variables=self.committer())
 
     def tree_with(self, commit: str, files: Mapping[str, bytes], *, index: Path) -> str:
         """Store the tree of a commit with some files replaced or added; neither checkout nor index of the user is touched.
@@ -116,7 +116,8 @@ class Repository:
         self.get("update-index", "-z", "--index-info", stdin="".join(lines).encode(), variables=variables)
         return self.get("write-tree", variables=variables)
 
-    def _committer(self) -> dict[str, str]:
+    def committer(self) -> dict[str, str]:
+        """Variables that name a committer where git knows none."""
         if self.ask("var", "GIT_COMMITTER_IDENT").code == 0 and self.ask("config", "user.email").code == 0:
             return {}
         name, address = NOBODY
