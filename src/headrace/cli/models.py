@@ -150,3 +150,60 @@ def verify(
         typer.echo(
             f"{what}: {len(edges) - left} edges hashed again, none broken" + (f"; {left} cannot be from here" if left else "")
         )
+
+
+@commands.command()
+def reproduce(
+    what: Annotated[str, typer.Argument(help="A run id, or as for trace: MODEL, MODEL@champion, MODEL/3.")],
+    start: Annotated[
+        str | None, typer.Option("--from", help="First stage to execute; what earlier ones made is pulled. Default: execute all.")
+    ] = None,
+    allow_dirty: Annotated[
+        bool, typer.Option("--allow-dirty", help="Also a run with uncommitted changes: those kept with it are applied.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Run a run again in a temporary checkout of its commit, and say what came out different. Touches no registry, no workspace.
+
+    Exit code 3 when it differs on the same class of machine, or on another one beyond the recorded interval of the score.
+
+    Examples: [bold]headrace reproduce digits@champion[/] · [bold]headrace reproduce digits/3 --from split[/]
+    """
+    from dataclasses import asdict
+
+    from headrace.cli.app import terminated_like_ctrl_c
+    from headrace.errors import NotReproduced
+    from headrace.lineage.reproduce import in_words
+    from headrace.lineage.reproduce import reproduce as run_again
+
+    with terminated_like_ctrl_c():
+        found = run_again(read_settings(), what, lambda line: typer.echo(line, err=True), start=start, allow_dirty=allow_dirty)
+    if as_json:
+        show({**asdict(found), "is_same_class": found.is_same_class, "is_reproduced": found.is_reproduced})
+    else:
+        for line in in_words(found):
+            typer.echo(line)
+    if not found.is_reproduced:
+        raise NotReproduced(f"{found.title} was not reproduced: {', '.join(each.output for each in found.changed)}.")
+
+
+@commands.command()
+def diff(
+    first: Annotated[str, typer.Argument(help="A run id, or as for trace: MODEL, MODEL@champion, MODEL/3.")],
+    second: Annotated[str, typer.Argument(help="As the first.")],
+    as_json: Json = False,
+) -> None:
+    """What distinguishes two runs: params, records by id, metrics, packages, code.
+
+    Examples: [bold]headrace diff digits@champion digits@challenger[/] · [bold]headrace diff digits/2 digits/3 --json[/]
+    """
+    from dataclasses import asdict
+
+    from headrace.lineage.difference import difference, in_words
+
+    found = difference(read_settings(), first, second)
+    if as_json:
+        show(asdict(found))
+    else:
+        for line in in_words(found):
+            typer.echo(line)

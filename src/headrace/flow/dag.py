@@ -20,6 +20,7 @@ from typing import Any
 
 from headrace.processes import ProcessId, children, end_group, end_process, watch
 from headrace.settings import set_variable
+from headrace.storage.dvc_remote import file_md5
 
 LOOK_EVERY_S = 1.0
 
@@ -186,7 +187,29 @@ def reproduce(stage: str, *, force: bool, pull: bool) -> None:
     from dvc.repo import Repo
 
     with Repo(_wait_for_lock=True) as repo:
+        _hash_before_use(repo)
         repo.reproduce([stage], single_item=True, force=force, pull=pull)
+
+
+def _hash_before_use(repo: Any) -> None:
+    """Make DVC read what it takes from the cache: it believes an object of mode 0444, which is their normal mode, unread.
+
+    One that is not what its name says is deleted, so that DVC fetches it, or runs the stage again, as if it had never been there.
+    """
+    odb = repo.cache.local
+    believe, right = odb.check, set[str]()
+
+    def check(oid: str, *options: Any, **named: Any) -> Any:
+        path = Path(odb.oid_to_path(oid))
+        if oid not in right:
+            if file_md5(path) != oid.removesuffix(".dir"):
+                sys.stdout.write(f"corrupted in the cache, deleted there: {path}\n")
+                path.unlink(missing_ok=True)
+                raise FileNotFoundError(path)
+            right.add(oid)
+        return believe(oid, *options, **named)
+
+    odb.check = check
 
 
 def checkout(stages: list[str]) -> None:
@@ -194,6 +217,7 @@ def checkout(stages: list[str]) -> None:
     from dvc.repo import Repo
 
     with Repo(_wait_for_lock=True) as repo:
+        _hash_before_use(repo)
         repo.checkout(targets=stages, force=True, allow_missing=True)
 
 

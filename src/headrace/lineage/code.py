@@ -4,6 +4,7 @@ import hashlib
 import json
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from headrace.lineage.edge import Edge, broken, fine, gone
@@ -23,12 +24,11 @@ def code_edge(project: Path, evidence: Evidence) -> Edge:
         return gone("code", "no commit was recorded: the project was not in git")
     if git(project, "cat-file", "-e", f"{commit}^{{commit}}") is None:
         return gone("code", f"commit {commit[:8]} is not in this repository; `git fetch` may bring it")
-    made = set(evidence.outs)
     wanted = {
         str(dep["path"]): str(dep.get("md5", ""))
         for entry in evidence.stages.values()
         for dep in entry.get("deps") or []
-        if dep["path"] not in made and dep["path"] not in evidence.files
+        if not evidence.is_made(dep["path"]) and dep["path"] not in evidence.files
     }
     with tempfile.TemporaryDirectory(prefix="headrace-code-") as temporary:
         root = Path(temporary)
@@ -86,11 +86,16 @@ def _dvc_md5(path: Path) -> str | None:
         return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
     if not path.is_dir():
         return None
-    members = [
-        {"md5": hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest(), "relpath": file.relative_to(path).as_posix()}
-        for file in path.rglob("*")
-        if file.is_file()
-    ]
-    members.sort(key=lambda each: each["relpath"])
-    text = json.dumps(members, sort_keys=True)  # as DVC writes it
-    return f"{hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()}.dir"
+    return folder_md5(
+        {
+            file.relative_to(path).as_posix(): hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
+            for file in path.rglob("*")
+            if file.is_file()
+        }
+    )
+
+
+def folder_md5(members: Mapping[str, str]) -> str:
+    """What DVC calls a folder of these files: the MD5 of their list, as DVC writes it."""
+    listed = [{"md5": md5, "relpath": name} for name, md5 in sorted(members.items())]
+    return f"{hashlib.md5(json.dumps(listed, sort_keys=True).encode(), usedforsecurity=False).hexdigest()}.dir"

@@ -71,6 +71,10 @@ class Evidence:
         """DVC's digest of each output, by path."""
         return {out["path"]: str(out.get("md5", "")) for entry in self.stages.values() for out in entry.get("outs") or []}
 
+    def is_made(self, path: str) -> bool:
+        """Whether a path is an output of a stage, or lies in one."""
+        return any(path == out or path.startswith(f"{out}/") for out in self.outs)
+
     def text(self, name: str) -> str:
         """A kept file, '' when there is none."""
         return self.files.get(name, b"").decode("utf-8", "replace")

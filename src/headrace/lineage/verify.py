@@ -12,7 +12,7 @@ from typing import Any
 
 from headrace.errors import DataError, HeadraceError, RegistryError
 from headrace.fingerprint import file_sha256, value_sha256
-from headrace.lineage.code import code_edge
+from headrace.lineage.code import code_edge, folder_md5
 from headrace.lineage.edge import Edge, broken, fine, gone
 from headrace.lineage.evidence import Evidence, gather
 from headrace.registry import ledger
@@ -20,8 +20,8 @@ from headrace.registry.tags import CHAMPION, PACKAGE_TAG
 from headrace.registry.trace import parse_yaml
 from headrace.settings import Settings
 from headrace.sources.bundled import bundled_file, locate
-from headrace.storage.dvc_remote import file_md5
 from headrace.storage.dvc_objects import Objects
+from headrace.storage.dvc_remote import file_md5
 from headrace.tracking.facts import FINGERPRINT_TAG, SHA256_TAG
 from headrace.tracking.live import store_of
 from headrace.tracking.reading import VersionRecord
@@ -51,14 +51,15 @@ def verify(settings: Settings, what: str) -> Iterator[Edge]:
                 "dvc.lock", "no dvc.lock was kept, so nothing says what was read"
             )
             return
+        objects = Objects(settings)
         yield _tags(evidence)
         yield _params(evidence)
         yield _suite(evidence)
-        yield _links(evidence)
+        yield _links(evidence, objects)
         yield code_edge(settings.project, evidence)
         yield _source_list(evidence)
         yield from _sources(settings, evidence)
-        yield from _objects(settings, evidence, package)
+        yield from _outputs(evidence, objects, package)
 
 
 def _promises(evidence: Evidence, name: str) -> bool:
@@ -211,18 +212,36 @@ def _deps(evidence: Evidence) -> dict[str, str]:
     return {dep["path"]: str(dep.get("md5", "")) for entry in evidence.stages.values() for dep in entry.get("deps") or []}
 
 
-def _links(evidence: Evidence) -> Edge:
-    """What one stage read is what another one made."""
+def _links(evidence: Evidence, objects: Objects) -> Edge:
+    """What one stage read is what another one made, or a part of it."""
     wrong, count = [], 0
     for stage, entry in evidence.stages.items():
         for dep in entry.get("deps") or []:
-            if dep["path"] in evidence.outs:
+            path = str(dep["path"])
+            if evidence.is_made(path):
                 count += 1
-                if str(dep.get("md5", "")) != evidence.outs[dep["path"]]:
-                    wrong.append(f"{dep['path']} of {stage}")
+                if str(dep.get("md5", "")) != _made(path, evidence, objects):
+                    wrong.append(f"{path} of {stage}")
     if wrong:
         return broken("stages", f"read something else than what was made: {_some(wrong)}")
     return fine("stages", f"{len(evidence.stages)} stages, {count} inputs are what another stage made")
+
+
+def _made(path: str, evidence: Evidence, objects: Objects) -> str:
+    if path in evidence.outs:
+        return evidence.outs[path]
+    whole = next(out for out in evidence.outs if path.startswith(f"{out}/"))
+    try:
+        members = objects.members(evidence.outs[whole])
+    except DataError:
+        return ""
+    below = {
+        name.removeprefix(part): md5
+        for part in [f"{path[len(whole) + 1 :]}/"]
+        for name, md5 in members.items()
+        if name.startswith(part)
+    }
+    return folder_md5(below) if below else members.get(path[len(whole) + 1 :], "")
 
 
 def _source_list(evidence: Evidence) -> Edge:
@@ -272,15 +291,14 @@ def _place(settings: Settings, file: dict[str, Any]) -> Path | None:
     )
 
 
-def _objects(settings: Settings, evidence: Evidence, package: Path | None) -> Iterator[Edge]:
+def _outputs(evidence: Evidence, objects: Objects, package: Path | None) -> Iterator[Edge]:
     """The outputs of all stages: every object in the cache, else in the remote, hashed again."""
-    objects = Objects(settings)
     for stage, entry in evidence.stages.items():
         for out in entry.get("outs") or []:
             path, md5 = str(out["path"]), str(out.get("md5", ""))
             if not re.fullmatch(r"[0-9a-f]{32}(\.dir)?", md5):
                 continue
-            yield _output(f"{path}", stage, md5, objects, package if path == PACKAGE else None)
+            yield _output(path, stage, md5, objects, package if path == PACKAGE else None)
 
 
 def _output(path: str, stage: str, md5: str, objects: Objects, package: Path | None) -> Edge:
