@@ -5,6 +5,9 @@ short    the body ends half-way
 flip     one byte of the body flipped
 html     a log-in page with status 200
 expired  400 ExpiredToken
+hang     headers and half of the body, then silence
+crawl    some ten bytes a second
+moved    307 to `redirect_to`
 """
 
 import http.client
@@ -30,6 +33,10 @@ class FaultyProxy:
         self.after = 0
         """So many requests pass first."""
         self.requests = 0
+        self.asked: list[str] = []
+        """Method and path of each request."""
+        self.redirect_to = ""
+        self.stopping = threading.Event()
         self.url = ""
         self.lock = threading.Lock()
 
@@ -57,12 +64,16 @@ class Handler(BaseHTTPRequestHandler):
     def _pass_on(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         fault = self.server.state.takes(self.command)
+        self.server.state.asked.append(f"{self.command} {self.path}")
         if fault in ("busy", "expired"):
             code, status = ("SlowDown", 503) if fault == "busy" else ("ExpiredToken", 400)
             self._answer(status, {"Content-Type": "application/xml"}, ERROR.format(code).encode())
             return
         if fault == "html":
             self._answer(200, {"Content-Type": "text/html"}, PAGE)
+            return
+        if fault == "moved":
+            self._answer(307, {"Location": self.server.state.redirect_to}, b"")
             return
         upstream = http.client.HTTPConnection(self.server.state.target, timeout=30)
         upstream.request(self.command, self.path, body or None, dict(self.headers))
@@ -73,19 +84,28 @@ class Handler(BaseHTTPRequestHandler):
         upstream.close()
         if fault == "flip" and content:
             content = bytes([content[0] ^ 1]) + content[1:]
-        self._answer(answer.status, {**headers, "Content-Length": length or "0"}, content, cut=fault == "short")
+        self._answer(answer.status, {**headers, "Content-Length": length or "0"}, content, fault=fault)
 
     do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = _pass_on  # noqa: N815
 
-    def _answer(self, status: int, headers: dict[str, str], content: bytes, *, cut: bool = False) -> None:
+    def _answer(self, status: int, headers: dict[str, str], content: bytes, *, fault: str = "") -> None:
         self.send_response(status)
         for name, value in {"Content-Length": str(len(content)), **headers}.items():
             self.send_header(name, value)
         self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content[: len(content) // 2] if cut else content)
+        half = content[: len(content) // 2]
+        stopping = self.server.state.stopping
+        if fault == "crawl":
+            for each in content:
+                if stopping.wait(0.1):
+                    break
+                self.wfile.write(bytes([each]))
+        elif self.command != "HEAD":
+            self.wfile.write(half if fault in ("short", "hang") else content)
         self.wfile.flush()
-        self.close_connection = self.close_connection or cut
+        if fault == "hang":
+            stopping.wait(60)
+        self.close_connection = self.close_connection or fault in ("short", "hang", "crawl")
 
 
 class Server(ThreadingHTTPServer):
@@ -107,6 +127,7 @@ def proxy(target: str) -> Iterator[FaultyProxy]:
     try:
         yield server.state
     finally:
+        server.state.stopping.set()
         server.shutdown()
         server.server_close()
         thread.join()

@@ -9,7 +9,8 @@ from pathlib import Path
 from headrace.errors import ConfigError, DataError
 from headrace.settings import Settings
 from headrace.storage.dvc_remote import Need, Remote, cache_folder, cached, default_remote, file_md5, needed
-from headrace.storage.s3 import Bucket, Stored
+from headrace.storage.objects import Stored
+from headrace.storage.s3 import Bucket
 
 READERS = 8
 SAMPLE = 20

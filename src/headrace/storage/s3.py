@@ -8,12 +8,12 @@ import base64
 import functools
 import hashlib
 import random
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import boto3
 from botocore.config import Config
@@ -33,6 +33,10 @@ from botocore.parsers import ResponseParserError
 from headrace.errors import ConfigError, DataError, EngineError
 from headrace.settings import Settings
 from headrace.storage.local import atomic_path
+from headrace.storage.objects import Again, Content, Remedies, SoFar, Stored, Wanted, Wrong, paced
+
+if TYPE_CHECKING:
+    from urllib3 import PoolManager
 
 T = TypeVar("T")
 
@@ -40,44 +44,43 @@ CONNECT_TIMEOUT_S = 10
 READ_TIMEOUT_S = 20
 FIRST_PAUSE_S, MAX_PAUSE_S = 0.2, 8.0
 MAX_WRONG = 3
-CHUNK = 1024 * 1024
 WHOLE_BYTES = 64 * 1024**2
 """Up to here an object is sent in one request, whose MD5 the server checks."""
 CONNECTIONS = 16
 
 EXPIRED = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken", "RequestExpired"}
 REFUSED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "403", "401", "Unauthorized", "Forbidden"}
-ABSENT = {"NoSuchKey", "404", "NotFound"}
+ABSENT = {"NoSuchKey", "404", "NotFound", "NoSuchVersion"}
+NO_VERSION = {"NoSuchVersion", "InvalidArgument", "400", "MethodNotAllowed", "405"}
+"""What servers answer to a version id that they do not know, or that is the mark of a deletion."""
 PASSING = {"SlowDown", "Throttling", "ThrottlingException", "RequestTimeout", "InternalError", "ServiceUnavailable", "BadDigest"}
 INTERRUPTED = (HTTPClientError, IncompleteReadError, ReadTimeoutError, ResponseParserError, ResponseStreamingError)
 FIRST_SERVER_ERROR = 500
-
-
-@dataclass(frozen=True)
-class Stored:
-    """One object as the bucket lists it."""
-
-    key: str
-    size: int
-    etag: str
-    """MD5 of the content where it was stored in one piece without a key of the server's; else another mark."""
-
-
-class _Wrong(Exception):
-    """An answer that cannot be what was stored; worth another try."""
+REDIRECTS = {301, 302, 303, 307, 308}
 
 
 class Bucket:
     """One bucket of an S3 server."""
 
-    def __init__(self, settings: Settings, name: str, *, endpoint: str | None = None, budget_s: float | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        name: str,
+        *,
+        endpoint: str | None = None,
+        budget_s: float | None = None,
+        remedies: Remedies | None = None,
+        guard: "Callable[[PoolManager], None] | None" = None,
+    ) -> None:
         """Connects at the first request.
 
         Args:
             settings: of this machine: keys and region.
             name: of the bucket.
             endpoint: URL of the server; default: the settings', else Amazon's.
-            budget_s: seconds of trying again; default: the settings'.
+            budget_s: seconds of trying again without progress; default: the settings'.
+            remedies: what messages advise.
+            guard: told the connections of this client before the first is made, to check what they dial.
 
         Raises:
             ConfigError: AWS_PROFILE names no profile.
@@ -110,7 +113,21 @@ class Bucket:
             )
         except (BotoCoreError, ValueError) as error:
             raise ConfigError(f"no S3 client can be made: {error}. Correct it in the environment, .env or ~/.aws.") from None
+        if endpoint:
+            # botocore takes a redirect for Amazon's hint at another region and asks for that, without end where the answer is a redirect.
+            self._client.meta.events.register_first("needs-retry.s3", self._refuse_redirect)
+        if guard is not None:
+            # botocore has no argument for it; behind a proxy it is the proxy that dials.
+            guard(self._client._endpoint.http_session._manager)  # noqa: SLF001
+        self._remedies = remedies or Remedies()
         self._credentials: Callable[[], Any] = session.get_credentials
+
+    def _refuse_redirect(self, response: Any, **_: Any) -> None:
+        if response is not None and response[0].status_code in REDIRECTS:
+            target = response[0].headers.get("Location", "nowhere").partition("?")[0]
+            raise EngineError(
+                f"{self.place} redirects to {target[:100]} (status {response[0].status_code}), which is not followed. Correct its URL."
+            )
 
     def objects(self, prefix: str = "") -> Iterator[Stored]:
         """Every object whose key begins with the prefix, in key order."""
@@ -119,7 +136,7 @@ class Bucket:
             more = {"ContinuationToken": token} if token else {}
             page = self._try(f"listing {prefix or 'the bucket'}", functools.partial(self._page, prefix, more))
             for each in page.get("Contents", []):
-                yield Stored(each["Key"], int(each["Size"]), str(each["ETag"]).strip('"'))
+                yield Stored(each["Key"], int(each["Size"]), _plain(each["ETag"]))
             token = page.get("NextContinuationToken")
             if not token:
                 return
@@ -127,20 +144,22 @@ class Bucket:
     def _page(self, prefix: str, more: dict[str, str]) -> dict[str, Any]:
         page: dict[str, Any] = self._client.list_objects_v2(Bucket=self.name, Prefix=prefix, **more)
         if page.get("Name") != self.name:  # a page of HTML parses as a listing of nothing
-            raise _Wrong("the answer is no listing of this bucket (a log-in page of a proxy?)")
+            raise Wrong("the answer is no listing of this bucket (a log-in page of a proxy?)")
         return page
 
-    def head(self, key: str) -> Stored | None:
-        """Size and mark of one object, None if there is none."""
+    def head(self, key: str, version: str = "") -> Stored | None:
+        """Size, mark and version of one object, None if there is none."""
 
         def ask() -> Stored | None:
             try:
-                answer = self._client.head_object(Bucket=self.name, Key=key)
+                answer = self._client.head_object(Bucket=self.name, Key=key, **_of(version))
             except ClientError as error:
-                if _code(error) in ABSENT:
+                if _code(error) in ABSENT or (version and _code(error) in NO_VERSION):
                     return None
                 raise
-            return Stored(key, int(answer["ContentLength"]), str(answer.get("ETag", "")).strip('"'))
+            if "ETag" not in answer:
+                raise Wrong("the answer is no object of this bucket (a log-in page of a proxy?)")
+            return Stored(key, int(answer["ContentLength"]), _plain(answer["ETag"]), str(answer.get("VersionId", "")))
 
         return self._try(f"looking at {key}", ask)
 
@@ -151,17 +170,38 @@ class Bucket:
             DataError: there is no such object, or three times it was not what the digest says.
         """
         parts: list[bytes] = []
-        self._receive(key, parts.append, parts.clear, md5, sha256)
+        self._receive(key, parts.append, parts.clear, Wanted(md5=md5, sha256=sha256))
         return b"".join(parts)
 
-    def download(self, key: str, target: Path, *, md5: str = "", sha256: str = "") -> None:
-        """As `read`, into a file that has its name only when all of it is there and right."""
+    def download(
+        self, key: str, target: Path, *, md5: str = "", sha256: str = "", etag: str = "", version: str = "",
+        advance: Callable[[int], None] = lambda _: None,
+    ) -> Content:  # fmt: skip
+        """As `read`, into a file that has its name only when all of it is there and right.
+
+        Args:
+            key: of the object.
+            target: the file.
+            md5: that the content must have; '' for any.
+            sha256: that the content must have; '' for any.
+            etag: mark that the object must have, as a listing told it; '' for any.
+            version: id of the version; '' for the latest.
+            advance: told the number of new bytes; may raise to stop.
+
+        Raises:
+            DataError: there is no such object or version, it has another mark, or three times it was not what the digest says.
+        """
+
+        def take(chunk: bytes) -> None:
+            file.write(chunk)
+            advance(len(chunk))
+
         with atomic_path(target) as temporary, temporary.open("wb") as file:
-            self._receive(key, file.write, lambda: _empty(file), md5, sha256)
+            return self._receive(key, take, lambda: _empty(file), Wanted(md5, sha256, etag, version))
 
     def md5(self, key: str) -> str:
         """MD5 of the content as the bucket gives it now; all of it is read."""
-        return self._receive(key, lambda _: None, lambda: None, "", "")
+        return self._receive(key, lambda _: None, lambda: None, Wanted()).md5
 
     def put(self, key: str, source: Path | bytes) -> None:
         """Store an object; the server compares the MD5, or the size of what is sent in parts is compared afterwards."""
@@ -172,13 +212,13 @@ class Bucket:
                 self._client.upload_file(str(source), self.name, key)
                 found = int(self._client.head_object(Bucket=self.name, Key=key)["ContentLength"])
                 if found != size:
-                    raise _Wrong(f"{found:,} bytes are stored instead of {size:,}")
+                    raise Wrong(f"{found:,} bytes are stored instead of {size:,}")
                 return
             content = source if isinstance(source, bytes) else source.read_bytes()
             digest = hashlib.md5(content, usedforsecurity=False)
             answer = self._client.put_object(Bucket=self.name, Key=key, Body=content, ContentMD5=_base64(digest.digest()))
             if "ETag" not in answer:
-                raise _Wrong("the answer does not say that it was stored (a log-in page of a proxy?)")
+                raise Wrong("the answer does not say that it was stored (a log-in page of a proxy?)")
 
         self._try(f"storing {key}", send)
 
@@ -200,41 +240,69 @@ class Bucket:
 
         self._try("making the bucket", make)
 
-    def _receive(self, key: str, take: Callable[[bytes], Any], again: Callable[[], Any], md5: str, sha256: str) -> str:
-        def receive() -> str:
-            again()
-            answer = self._client.get_object(Bucket=self.name, Key=key)
-            sums = hashlib.md5(usedforsecurity=False), hashlib.sha256()
-            size = 0
-            for chunk in answer["Body"].iter_chunks(CHUNK):
-                size += len(chunk)
+    def _receive(self, key: str, take: Callable[[bytes], Any], again: Callable[[], Any], wanted: Wanted) -> Content:
+        """Receive all of an object. What was interrupted goes on where it stopped; what was wrong begins anew."""
+        sofar = SoFar()
+
+        def receive() -> Content:
+            start = sofar.size if sofar.etag else 0
+            if not start:
+                again()
+                sofar.clear()
+            answer = self._open(key, wanted, sofar, start)
+            for chunk in paced(answer["Body"]):
                 take(chunk)
-                for each in sums:
-                    each.update(chunk)
-            if "ETag" not in answer:
-                raise _Wrong("the answer is no object of this bucket (a log-in page of a proxy?)")
-            if size != answer["ContentLength"]:
-                raise _Wrong(f"{size:,} bytes came instead of {answer['ContentLength']:,}")
-            for wanted, found in zip((md5, sha256), sums, strict=True):
-                if wanted and found.hexdigest() != wanted:
-                    raise _Wrong(f"its {found.name} is {found.hexdigest()} instead of {wanted}")
-            return sums[0].hexdigest()
+                sofar.add(chunk)
+            if sofar.size != sofar.promised:
+                raise Again(f"the answer ended after {sofar.size:,} of {sofar.promised:,} bytes")
+            content = Content(sofar.size, sofar.md5.hexdigest(), sofar.sha256.hexdigest(), str(answer.get("VersionId", "")))
+            md5 = wanted.md5 or (sofar.etag if wanted.etag and _is_md5(answer, self.name) else "")
+            for name, digest, found in (("md5", md5, content.md5), ("sha256", wanted.sha256, content.sha256)):
+                if digest and found != digest:
+                    sofar.clear()
+                    raise Wrong(f"its {name} is {found} instead of {digest}")
+            return content
 
-        return self._try(f"reading {key}", receive)
+        return self._try(f"reading {key}", receive, progress=lambda: sofar.size)
 
-    def _try(self, doing: str, act: Callable[[], T]) -> T:
-        """Act until it works, the budget is spent, it was wrong three times, or it cannot work."""
-        deadline, pause, wrong = time.monotonic() + self._budget_s, FIRST_PAUSE_S, 0
+    def _open(self, key: str, wanted: Wanted, sofar: SoFar, start: int) -> dict[str, Any]:
+        """The answer with the object, from byte `start` on."""
+        span = {"Range": f"bytes={start}-"} if start else {}
+        try:
+            answer: dict[str, Any] = self._client.get_object(Bucket=self.name, Key=key, **_of(wanted.version), **span)
+        except ClientError as error:
+            if wanted.version and _code(error) in NO_VERSION:
+                raise DataError(f"s3://{self.name} has no version {wanted.version} of {key}. {self._remedies.absent}") from None
+            if start and _code(error) == "InvalidRange":
+                sofar.clear()
+                raise Again("the object has become shorter") from None
+            raise
+        if "ETag" not in answer:
+            sofar.clear()
+            raise Wrong("the answer is no object of this bucket (a log-in page of a proxy?)")
+        etag = _plain(answer["ETag"])
+        if wanted.etag and etag != wanted.etag:
+            raise DataError(f"{key} in s3://{self.name} changed while it was read. Run the same command again.")
+        if start and (etag != sofar.etag or not str(answer.get("ContentRange", "")).startswith(f"bytes {start}-")):
+            sofar.clear()
+            raise Again("the object changed, or the server gave another part than was asked for")
+        sofar.etag, sofar.promised = etag, start + int(answer["ContentLength"])
+        return answer
+
+    def _try(self, doing: str, act: Callable[[], T], *, progress: Callable[[], int] = lambda: 0) -> T:
+        """Act until it works, the budget is spent without progress, it was wrong three times, or it cannot work."""
+        deadline, pause, wrong, reached = time.monotonic() + self._budget_s, FIRST_PAUSE_S, 0, 0
         while True:
             try:
                 return act()
-            except _Wrong as error:
+            except Wrong as error:
                 wrong, reason = wrong + 1, str(error)
                 if wrong >= MAX_WRONG:
                     raise DataError(
-                        f"{doing} in s3://{self.name} at {self.place}: {reason}, {wrong} times. headrace remote audit looks at all "
-                        "objects; a proxy in between may also be the cause."
+                        f"{doing} in s3://{self.name} at {self.place}: {reason}, {wrong} times. {self._remedies.wrong}"
                     ) from None
+            except Again as error:
+                reason = str(error)
             except ClientError as error:
                 reason = self._passing(doing, error)
             except (NoCredentialsError, PartialCredentialsError, ProfileNotFound):
@@ -246,6 +314,8 @@ class Bucket:
                 reason = " ".join(str(error).split())[:200]
             except BotoCoreError as error:
                 raise EngineError(f"{doing} in s3://{self.name} at {self.place}: {error}. Correct the URL or the keys.") from None
+            if progress() > reached:
+                reached, deadline, pause = progress(), time.monotonic() + self._budget_s, FIRST_PAUSE_S
             delay = pause * self._jitter.uniform(0.5, 1.0)
             if time.monotonic() + delay > deadline:
                 raise EngineError(
@@ -266,12 +336,10 @@ class Bucket:
             ) from None
         if code == "NoSuchBucket":
             raise ConfigError(
-                f"{self.place} has no bucket {self.name!r}. Correct its name, or make it: headrace remote add s3://{self.name}/... --create"
+                f"{self.place} has no bucket {self.name!r}. {self._remedies.no_bucket.format(bucket=self.name)}"
             ) from None
         if code in ABSENT:
-            raise DataError(
-                f"{doing}: s3://{self.name} has no such object. headrace remote audit lists what is missing."
-            ) from None
+            raise DataError(f"{doing}: s3://{self.name} has no such object. {self._remedies.absent}") from None
         if code in REFUSED:
             raise ConfigError(
                 f"{doing} in s3://{self.name} at {self.place}: {self._whose()} are refused ({code}). Check the keys and their rights "
@@ -291,6 +359,21 @@ class Bucket:
                 )
                 return f"the credentials of {origin} (key ...{found.access_key[-4:]})"
         return "the credentials"
+
+
+def _is_md5(answer: dict[str, Any], bucket: str) -> bool:
+    """Whether the ETag is the MD5 of the content: stored in one piece, not encrypted with another key than the server's own."""
+    encrypted = answer.get("ServerSideEncryption") not in (None, "AES256") or "SSECustomerAlgorithm" in answer
+    # Directory buckets (their names end so) give marks of another kind.
+    return not encrypted and not bucket.endswith("--x-s3") and re.fullmatch("[0-9a-f]{32}", _plain(answer["ETag"])) is not None
+
+
+def _of(version: str) -> dict[str, str]:
+    return {"VersionId": version} if version else {}
+
+
+def _plain(etag: object) -> str:
+    return str(etag).strip('"')
 
 
 def _code(error: ClientError) -> str:
