@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.postgres import Postgres, postgres
 from tests.projects import BIN, REPOSITORY, Checkout, clone, make_origin, wait_until
 from tests.services import ObjectStore, ensure_swift, free_port, swift_environment
 
@@ -96,6 +97,13 @@ def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectSto
         yield store
     finally:
         store.kill()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    """A real PostgreSQL: `url(database)`, `password`, `make_database()`, `execute(database, ...)`, `stop()`, `start()`."""
+    with postgres() as server:
+        yield server
 
 
 @pytest.fixture

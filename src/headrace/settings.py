@@ -109,6 +109,10 @@ class Settings(BaseSettings):
     """Use the servers that `headrace up` started, as long as MLFLOW_TRACKING_URI and PREFECT_API_URL name no others."""
     work_pool: str = Field(default="headrace", min_length=1)
     """Prefect work pool (of type process) of the worker that `headrace up` starts."""
+    repository: str | None = None
+    """URL that scheduled runs clone; default: the origin of the clone that `headrace deploy` is typed in. Without a password."""
+    notify_urls: SecretStr | None = None
+    """Who hears of failed runs and refused promotions: Apprise URLs (https://appriseit.com), separated by spaces or commas."""
     mlflow_port: int | None = Field(default=None, ge=1, le=65535)
     """Port of the MLflow server of `headrace up`; default: the first free one from 5000, remembered."""
     prefect_port: int | None = Field(default=None, ge=1, le=65535)
@@ -135,6 +139,8 @@ class Settings(BaseSettings):
     """Session token, for temporary S3 keys."""
     s3_budget_s: float = Field(default=60.0, gt=0)
     """Seconds a failing request to the bucket is retried."""
+    sql_password: SecretStr | None = None
+    """Password for the databases of `sql` sources; of one source: HEADRACE_SQL_PASSWORD_<NAME>, in capitals, '_' for other signs."""
     object_store_environment: Path | None = None
     """Virtual environment with OpenStack Swift, made when it is missing; default: in `home`."""
 
@@ -222,6 +228,14 @@ class Settings(BaseSettings):
             found |= {name: key.get_secret_value() for name, key in keys.items() if key is not None}
         return {name: value for name, value in found.items() if value}
 
+    def password_of(self, source: str) -> SecretStr | None:
+        """Password of a `sql` source: its own variable, else that for all; None leaves it to libpq (PGPASSWORD, ~/.pgpass)."""
+        from dotenv import dotenv_values
+
+        name = sql_password_variable(source)
+        found = os.environ.get(name) or dotenv_values(self.project / ".env").get(name)
+        return SecretStr(found) if found else self.sql_password
+
     @property
     def ledger(self) -> Path:
         """Promotions and rollbacks, append-only."""
@@ -250,6 +264,11 @@ class Settings(BaseSettings):
             return self.threads
         # macOS has no affinity.
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def sql_password_variable(source: str) -> str:
+    """Environment variable with the password of one `sql` source."""
+    return f"HEADRACE_SQL_PASSWORD_{re.sub('[^A-Za-z0-9]', '_', source).upper()}"
 
 
 def load_settings(project: Path | None = None) -> Settings:
@@ -330,7 +349,9 @@ def prepare_process(settings: Settings) -> None:
     os.environ.setdefault("PREFECT_HOME", str(settings.state_home / "prefect"))
     os.environ.setdefault("MPLBACKEND", "Agg")
     os.environ.setdefault("MPLCONFIGDIR", str(settings.state_home / "matplotlib"))
-    os.environ["PATH"] = os.pathsep.join([str(environment_bin()), os.environ.get("PATH", os.defpath)])
+    path = os.environ.get("PATH", os.defpath)
+    if path.split(os.pathsep)[0] != str(environment_bin()):  # a scheduled run is prepared twice: its clone, then its process
+        os.environ["PATH"] = os.pathsep.join([str(environment_bin()), path])
     for name, value in settings.client_variables.items():
         os.environ.setdefault(name, value)
 

@@ -1,6 +1,7 @@
 """The sources of the data set."""
 
 from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
@@ -14,7 +15,10 @@ MAX_SHOWN_CHANGES = 10
 
 
 @sources_app.command("refresh")
-def sources_refresh(as_json: Json = False) -> None:
+def sources_refresh(
+    full: Annotated[bool, typer.Option("--full", help="Believe no mark (ETag, marker query) and read everything again.")] = False,
+    as_json: Json = False,
+) -> None:
     """Look whether the sources changed (cheap marks first) and rewrite data/sources.lock if they did.
 
     Example: [bold]headrace sources refresh && headrace run[/]
@@ -27,7 +31,7 @@ def sources_refresh(as_json: Json = False) -> None:
     settings = read_settings()
     sources = load_section(settings.project / "params.yaml", "collect", Params).sources
     places = Places(settings.project, settings.downloads, settings.mirror, settings.download_budget_s)
-    changes = refresh(sources, settings.project / "data" / "sources.lock", places)
+    changes = refresh(sources, settings.project / "data" / "sources.lock", places, full=full)
     if as_json:
         show([asdict(change) for change in changes])
     else:

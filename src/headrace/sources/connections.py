@@ -1,10 +1,13 @@
 """Connections of which the address is checked where it is dialled: between a check and a second look-up a name can change its answer."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
+from socket import socket
 from typing import Any
 
 import httpcore
 import httpx
+from urllib3 import PoolManager
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from headrace.sources.hosts import public_addresses
 
@@ -20,6 +23,38 @@ def open_client(timeout: httpx.Timeout | float, *, allowed: Collection[str]) -> 
     # httpx has no argument for it, and a transport of one's own would lose the proxies.
     client._transport._pool._network_backend = _Dialler(allowed)  # type: ignore[attr-defined]  # noqa: SLF001
     return client
+
+
+def guard_pools(allowed: Collection[str]) -> Callable[[PoolManager], None]:
+    """The same for a client that uses urllib3: what it is given dials public addresses and hosts in `allowed` only."""
+
+    def guard(manager: PoolManager) -> None:
+        pools: dict[str, Any] = manager.pool_classes_by_scheme
+        manager.pool_classes_by_scheme = {
+            scheme: type(pool.__name__, (pool,), {"ConnectionCls": _guarded(pool.ConnectionCls, frozenset(allowed))})
+            for scheme, pool in pools.items()
+        }
+
+    return guard
+
+
+def _guarded(connection: Any, allowed: frozenset[str]) -> Any:
+    def dial(self: Any) -> socket:
+        if self.host in allowed:
+            return connection._new_conn(self)  # type: ignore[no-any-return]  # noqa: SLF001
+        name = self.host
+        failure: Exception = NewConnectionError(self, f"{name} has no address")
+        for address in public_addresses(name, self.port):
+            self.host = address  # what is dialled; afterwards the name again, which TLS verifies
+            try:
+                return connection._new_conn(self)  # type: ignore[no-any-return]  # noqa: SLF001
+            except (NewConnectionError, ConnectTimeoutError) as error:
+                failure = error
+            finally:
+                self.host = name
+        raise failure
+
+    return type(connection.__name__, (connection,), {"_new_conn": dial})
 
 
 class _Dialler(httpcore.SyncBackend):

@@ -1,6 +1,5 @@
 """Bring the bytes that data/sources.lock promises, and bring the lock up to date. No file is handed out unhashed."""
 
-import json
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -13,6 +12,7 @@ from headrace.plugins import resolve
 from headrace.sources.bundled import bundled_file, locate
 from headrace.sources.files import find_files
 from headrace.sources.hosts import named_hosts
+from headrace.sources.marks import Marks
 from headrace.sources.places import Places
 from headrace.sources.snapshot import (
     REFRESH,
@@ -27,9 +27,8 @@ from headrace.sources.snapshot import (
     read_lock,
     write_lock,
 )
-from headrace.sources.spec import Bundled, Files, Http, HttpFile, Own, Source
+from headrace.sources.spec import S3, Bundled, Files, Http, HttpFile, Own, Source, Sql
 from headrace.sources.store import Store
-from headrace.storage.local import write_json
 
 
 def fetch(sources: Sequence[Source], lock: Lock, places: Places, progress: Progress | None = None) -> list[SourceFile]:
@@ -67,6 +66,14 @@ def _bring(source: Source, files: list[LockedFile], places: Places, progress: Pr
                 yield file, _from_web(source, file.url, file.name, file.sha256, file.size, places, progress)
         case Own():
             yield from _from_function(source, files, places)
+        case S3():
+            from headrace.sources import s3
+
+            yield from s3.bring(source, files, places, progress)
+        case Sql():
+            from headrace.sources import sql
+
+            yield from sql.bring(source, files, places, progress)
 
 
 def _same(file: LockedFile, path: Path, remedy: str) -> Path:
@@ -172,11 +179,20 @@ def _call(source: Own, places: Places) -> list[tuple[LockedFile, Path]]:
     return files
 
 
-def refresh(sources: Sequence[Source], lock_path: Path, places: Places, progress: Progress | None = None) -> list[Change]:
+def refresh(
+    sources: Sequence[Source], lock_path: Path, places: Places, progress: Progress | None = None, *, full: bool = False
+) -> list[Change]:
     """Bring data/sources.lock up to date and say what changed; it is rewritten only if something did.
 
-    Files of the project are hashed again only where size or time changed. A pinned download is what it is. For others the server
-    is asked for its ETag; the file is fetched again when that moved, or when the server tells none.
+    Files of the project are hashed again only where size or time changed. A pinned download is what it is. Of others only a mark is
+    asked for: the ETag of a web server or a bucket, the answer of a query's `marker`. What has a new mark, or none, is read again.
+
+    Args:
+        sources: of params.yaml.
+        lock_path: data/sources.lock.
+        places: of this machine.
+        progress: told what is read.
+        full: believe no mark and read everything.
 
     Raises:
         SourceError: a source cannot be read.
@@ -186,45 +202,51 @@ def refresh(sources: Sequence[Source], lock_path: Path, places: Places, progress
         old: Lock | None = read_lock(lock_path)
     except SourceError:
         old = None  # missing or garbage: it is about to be written anew
-    entries = [LockedSource(source=described(source), files=_current(source, old, places, progress)) for source in sources]
+    marks = Marks(places.marks)
+    try:
+        entries = [_current(source, old, marks, places, progress, full=full) for source in sources]
+    finally:
+        marks.save()  # what was read before an error need not be read again
     new = Lock(sources=entries)
     changes = differences(old, new)
     write_lock(lock_path, new)
     return changes
 
 
-def _current(source: Source, old: Lock | None, places: Places, progress: Progress) -> list[LockedFile]:
+def _current(source: Source, old: Lock | None, marks: Marks, places: Places, progress: Progress, *, full: bool) -> LockedSource:
+    entry, mark = earlier(source, old), ""
     match source:
         case Http():
-            entry = earlier(source, old)
-            known = {file.name: file for file in entry.files} if entry else {}
-            return [_current_download(source, file, known.get(file.file_name), places, progress) for file in source.files]
+            known = {} if full or entry is None else {file.name: file for file in entry.files}
+            files = [_current_download(source, file, known.get(file.file_name), marks, places, progress) for file in source.files]
         case Own():
-            return [file for file, _ in _call(source, places)]
+            files = [file for file, _ in _call(source, places)]
+        case S3():
+            from headrace.sources import s3
+
+            objects = {file.url: file for each in old.sources for file in each.files} if old else {}
+            files = s3.look(source, objects, marks, places, progress, full=full)
+        case Sql():
+            from headrace.sources import sql
+
+            files, mark = sql.look(source, entry, marks, places, progress, full=full)
         case _:
-            return pin([source], places).sources[0].files
+            files = pin([source], places).sources[0].files
+    return LockedSource(source=described(source), files=files, mark=mark)
 
 
-def _current_download(source: Http, file: HttpFile, known: LockedFile | None, places: Places, progress: Progress) -> LockedFile:
+def _current_download(
+    source: Http, file: HttpFile, known: LockedFile | None, marks: Marks, places: Places, progress: Progress
+) -> LockedFile:
     name = file.file_name
     if file.sha256 is not None and file.size is not None:
         return LockedFile(name=name, url=file.url, size=file.size, sha256=file.sha256, split=file.split)
     from headrace.sources.http import probe
 
     seen = probe(file.url, allowed=named_hosts([file.url]) | set(source.allow_hosts))
-    notes = places.notes / "hosts.json"
-    remembered = _read_notes(notes)
-    if known and seen and remembered.get(file.url) == {**seen, "sha256": known.sha256}:
+    if known and seen and marks.get(file.url) == {**seen, "sha256": known.sha256}:
         return known
     path = _from_web(source, file.url, name, None, None, places, progress)
     digest = file_sha256(path)
-    write_json(notes, {**remembered, file.url: {**seen, "sha256": digest}})
+    marks.note(file.url, {**seen, "sha256": digest})
     return LockedFile(name=name, url=file.url, size=path.stat().st_size, sha256=digest, split=file.split)
-
-
-def _read_notes(path: Path) -> dict[str, object]:
-    try:
-        loaded = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return loaded if isinstance(loaded, dict) else {}

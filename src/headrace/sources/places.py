@@ -19,5 +19,10 @@ class Places:
 
     @property
     def notes(self) -> Path:
-        """Folder for what is worth remembering about hosts and files of this machine: ETags, hashes by modification time."""
+        """Folder for what is worth remembering about files of this checkout: hashes by modification time."""
         return self.project / ".headrace" / "sources"
+
+    @property
+    def marks(self) -> Path:
+        """What servers said about which bytes; beside the downloads, so that a fresh clone on this machine knows it too."""
+        return self.downloads / "marks.json"

@@ -1,7 +1,9 @@
 """data/sources.lock: which bytes the sources of params.yaml meant when it was written.
 
-It holds the sources in their order, and for each file its logical URL, size and sha256; nothing of a host or of this machine, so
-the same sources give the same file everywhere. ETags and modification times stay in `.headrace/sources`.
+It holds the sources in their order, and for each file its logical URL, size and sha256; nothing of this machine, so the same sources
+give the same file everywhere. Marks that every reader of a bucket or a database sees alike (ETag, version id, a marker query's answer)
+are in it too: a machine that has nothing but this file then knows that nothing changed. Modification times and the validators of web
+servers, which differ between mirrors, stay beside the downloads.
 """
 
 import json
@@ -16,7 +18,7 @@ from headrace.errors import SourceError, StaleSnapshot
 from headrace.sources.bundled import bundled_file
 from headrace.sources.files import DigestCache, find_files
 from headrace.sources.places import Places
-from headrace.sources.spec import Bundled, Files, Http, HttpFile, Own, Sha256, Source, Split
+from headrace.sources.spec import S3, Bundled, Files, Http, HttpFile, Own, Sha256, Source, Split, Sql
 from headrace.storage.local import write_text
 
 REFRESH = "Run `headrace sources refresh`."
@@ -30,10 +32,15 @@ class LockedFile(BaseModel):
 
     name: str
     url: str
-    """Where it logically comes from: an http URL, bundled:<data set>, file:<path below the project>, own:<function>."""
+    """Where it logically comes from: an http URL, bundled:<data set>, file:<path below the project>, own:<function>,
+    s3://<bucket>/<key>, sql:<source>."""
     size: int
     sha256: Sha256
     split: Split = ""
+    version: str = ""
+    """Version id in a bucket with versions: these bytes can still be had when a newer version has come."""
+    mark: str = ""
+    """What tells these bytes from others without reading them: an object's ETag."""
 
 
 class LockedSource(BaseModel):
@@ -43,6 +50,8 @@ class LockedSource(BaseModel):
 
     source: dict[str, Any]
     files: list[LockedFile]
+    mark: str = ""
+    """What tells all of it from another state without reading it: the digest of a marker query's answer."""
 
 
 class Lock(BaseModel):
@@ -98,7 +107,8 @@ def render(lock: Lock) -> str:
         source = json.dumps(entry.source, sort_keys=True, ensure_ascii=False)
         lines = [json.dumps(file.model_dump(exclude_defaults=True), ensure_ascii=False) for file in entry.files]
         files = "[\n        " + ",\n        ".join(lines) + "\n      ]" if lines else "[]"
-        blocks.append(f'    {{\n      "source": {source},\n      "files": {files}\n    }}')
+        mark = f'      "mark": {json.dumps(entry.mark)},\n' if entry.mark else ""
+        blocks.append(f'    {{\n      "source": {source},\n{mark}      "files": {files}\n    }}')
     listed = "[\n" + ",\n".join(blocks) + "\n  ]" if blocks else "[]"
     return f'{{\n  "format": {lock.format},\n  "sources": {listed}\n}}\n'
 
@@ -140,14 +150,20 @@ def pin(sources: Sequence[Source], places: Places, *, previous: Lock | None = No
         SourceError: a source can only be known by asking for it.
     """
     cache = DigestCache(places)
-    lock = Lock(
-        sources=[LockedSource(source=described(source), files=_known(source, places, cache, previous)) for source in sources]
-    )
+    lock = Lock(sources=[_entry(source, places, cache, previous) for source in sources])
     cache.save()
     return lock
 
 
-def _known(source: Source, places: Places, cache: DigestCache, previous: Lock | None) -> list[LockedFile]:
+def _entry(source: Source, places: Places, cache: DigestCache, previous: Lock | None) -> LockedSource:
+    if isinstance(source, Own | S3 | Sql):
+        if entry := earlier(source, previous):
+            return entry
+        raise SourceError(f"source '{source.name}' is known only after it was asked. {REFRESH}")
+    return LockedSource(source=described(source), files=_known(source, places, cache, previous))
+
+
+def _known(source: Bundled | Files | Http, places: Places, cache: DigestCache, previous: Lock | None) -> list[LockedFile]:
     match source:
         case Bundled():
             file = bundled_file(source.dataset)
@@ -160,10 +176,6 @@ def _known(source: Source, places: Places, cache: DigestCache, previous: Lock | 
             return [locked_path(found.name, found.path, source, cache) for found in find_files(source, places)]
         case Http():
             return [_pinned(file) or _earlier(source, file.file_name, previous) for file in source.files]
-        case Own():
-            if entry := earlier(source, previous):
-                return entry.files
-    raise SourceError(f"source '{source.name}' is known only after it was asked. {REFRESH}")
 
 
 def locked_path(name: str, path: Path, source: Files, cache: DigestCache) -> LockedFile:
@@ -202,9 +214,13 @@ def differences(old: Lock | None, new: Lock) -> list[Change]:
     for key, file in after.items():
         if key not in before:
             changes.append(Change(*key, "added"))
-        elif before[key] != file:
+        elif _content(before[key]) != _content(file):
             changes.append(Change(*key, "changed"))
     return changes
+
+
+def _content(file: LockedFile) -> tuple[str, int, str, str]:
+    return file.url, file.size, file.sha256, file.split
 
 
 def _by_name(lock: Lock | None) -> dict[tuple[str, str], LockedFile]:
