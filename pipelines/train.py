@@ -9,7 +9,9 @@ from prefect import flow
 from prefect.futures import PrefectFuture, wait
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from headrace.flow.artifacts import shown
 from headrace.flow.run import open_run
+from headrace.flow.scheduled import in_clone
 from headrace.flow.steps import steps_of
 from headrace.flow.tasks import stage_task, step_task
 from headrace.settings import load_settings, prepare_process
@@ -28,7 +30,7 @@ def train(force: list[str] | None = None) -> dict[str, str]:
     Returns:
         How each stage and step ended: ran, restored or unchanged.
     """
-    with open_run(SETTINGS) as run:
+    with open_run(SETTINGS) as run, in_clone(run):
         run.look(forced=frozenset(force or ()))
         done: dict[str, PrefectFuture[Any]] = {}
         try:
@@ -39,6 +41,7 @@ def train(force: list[str] | None = None) -> dict[str, str]:
                 future.result()  # a failed stage fails the flow
             for step in steps_of(run):
                 step_task(step)(run, step)
+            shown(run).summary()
         except BaseException:
             run.launcher.end_all()  # cancelled or failed: nothing goes on working behind our back
             raise

@@ -8,6 +8,8 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
+from headrace.errors import StageFailed
+from headrace.flow.artifacts import shown
 from headrace.flow.launcher import Stage
 from headrace.flow.run import Outcome, Run
 from headrace.flow.steps import Step, get_ready
@@ -18,7 +20,12 @@ from headrace.settings import PREFECT_RUN, set_variable
 def _run_stage(run: Run, stage: Stage) -> State[Any]:
     logger = get_run_logger()
     get_ready(run)
-    outcome = run.execute(stage, logger.info)
+    try:
+        outcome = run.execute(stage, logger.info)
+    except StageFailed as error:
+        shown(run).stage(stage, error=str(error))
+        raise
+    shown(run).stage(stage)
     return _completed(outcome, stage.name)
 
 

@@ -5,11 +5,13 @@ import subprocess
 import sys
 from importlib.metadata import version
 
+from dotenv import dotenv_values
+
 from headrace.errors import EngineError
 from headrace.services.asking import ask
 from headrace.services.credentials import USER, Secrets
 from headrace.services.service import Service
-from headrace.settings import Settings, child_environment
+from headrace.settings import Settings, child_environment, variable
 from headrace.storage.local import write_text
 
 NAME = "prefect"
@@ -84,6 +86,8 @@ def worker(settings: Settings, secret: Secrets, *, clients: dict[str, str]) -> S
         title=f"runs what is scheduled in the pool {settings.work_pool}",
         command=(*command, "--name", name, "--install-policy", "never"),
         variables={
+            # A scheduled run works in a clone of its own, which has no .env.
+            **of_dotenv(settings),
             **clients,
             "PREFECT_HOME": str(settings.state_home / "prefect"),
             "PREFECT_WORKER_QUERY_SECONDS": str(POLL_S),
@@ -94,6 +98,12 @@ def worker(settings: Settings, secret: Secrets, *, clients: dict[str, str]) -> S
         is_ready=lambda: is_online(api, settings.work_pool, name, (USER, secret.prefect_password)),
         replaces_survivors=False,
     )
+
+
+def of_dotenv(settings: Settings) -> dict[str, str]:
+    """The project's `.env`, without what the environment says otherwise."""
+    found = dotenv_values(settings.project / ".env")
+    return {name: value for name, value in found.items() if value is not None and not variable(name)}
 
 
 def worker_name(settings: Settings) -> str:
