@@ -65,6 +65,9 @@ def read_package(folder: Path) -> Package:
     return Package(folder, digest, model)
 
 
+GZIP = b"\x1f\x8b"
+
+
 def trained_ids(splits: Path) -> list[str]:
     """Sorted id prefixes of all that a candidate of these splits has seen: train, and validation, which chose its epoch."""
     seen: set[str] = set()
@@ -81,8 +84,9 @@ def write_ids(path: Path, ids: Sequence[str]) -> None:
 
 
 def read_ids(path: Path) -> frozenset[str]:
-    """What `write_ids` wrote."""
-    return frozenset(gzip.decompress(path.read_bytes()).decode().split())
+    """What `write_ids` wrote, also where it has been unpacked on the way: MLflow stores *.gz in S3 as encoded, and clients decode that."""
+    content = path.read_bytes()
+    return frozenset((gzip.decompress(content) if content.startswith(GZIP) else content).decode().split())
 
 
 def lay_out(
