@@ -34,6 +34,33 @@ def pull() -> None:
     typer.echo(bring(read_settings(), lambda line: typer.echo(line, err=True)))
 
 
+@commands.command()
+def gc(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would go.")] = False,
+    remote: Annotated[bool, typer.Option("--remote", help="Also the bucket, and uploads there that never ended.")] = False,
+    older_than: Annotated[
+        float | None, typer.Option("--older-than", min=0, help="Days; what is younger stays. Default: 1, in the bucket 14.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Free what nothing refers to: no checkout of this machine, no branch, tag or stash, no registered model.
+
+    Examples: [bold]headrace gc --dry-run[/] · [bold]headrace gc --remote --older-than 30[/]
+    """
+    from headrace.flow.garbage import collect, lines
+
+    done = collect(read_settings(), dry_run=dry_run, remote=remote, older_than=older_than)
+    if as_json:
+        places = [
+            {"name": each.name, "objects": each.held, "bytes": each.held_bytes, "freed_bytes": each.freed_bytes,
+             "gone": [item.name for item in each.gone], "uploads": each.uploads} for each in done.places
+        ]  # fmt: skip
+        show({**asdict(done), "places": places})
+        return
+    for line in lines(done):
+        typer.echo(line)
+
+
 @remote_app.command("add")
 def remote_add(
     url: Annotated[str, typer.Argument(help="s3://bucket/prefix")],

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 
 from headrace.errors import ConfigError
+from headrace.project.checkouts import register_checkout
 from headrace.project.merge_driver import install
 from headrace.settings import Settings, child_environment, environment_bin
 from headrace.storage.local import write_text
@@ -56,6 +57,7 @@ def ensure_set_up(settings: Settings, *, databases: bool = False) -> list[str]:
     if text.getvalue() != before:
         write_text(path, text.getvalue())
         done.append(f"DVC cache and state of this project: {settings.state_home}")
+    register_checkout(settings)
     if databases or done:  # else nothing of git is asked: every run comes by here
         done += install(settings.project)
     if databases:

@@ -22,6 +22,19 @@ class Stored:
     """MD5 of the content where it was stored in one piece without a key of the server's; else another mark."""
     version: str = ""
     """Version id, where it is known; a listing does not tell it."""
+    modified: float = 0.0
+    """Seconds since the epoch, where a listing told it."""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """An upload in parts that has not been completed."""
+
+    key: str
+    mark: str
+    """The server's id of it."""
+    begun: float
+    """Seconds since the epoch."""
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from botocore.parsers import ResponseParserError
 from headrace.errors import ConfigError, DataError, EngineError
 from headrace.settings import Settings
 from headrace.storage.local import atomic_path
-from headrace.storage.objects import Again, Content, Remedies, SoFar, Stored, Wanted, Wrong, paced
+from headrace.storage.objects import Again, Content, Remedies, SoFar, Stored, Upload, Wanted, Wrong, paced
 
 if TYPE_CHECKING:
     from urllib3 import PoolManager
@@ -136,7 +136,7 @@ class Bucket:
             more = {"ContinuationToken": token} if token else {}
             page = self._try(f"listing {prefix or 'the bucket'}", functools.partial(self._page, prefix, more))
             for each in page.get("Contents", []):
-                yield Stored(each["Key"], int(each["Size"]), _plain(each["ETag"]))
+                yield Stored(each["Key"], int(each["Size"]), _plain(each["ETag"]), modified=each["LastModified"].timestamp())
             token = page.get("NextContinuationToken")
             if not token:
                 return
@@ -225,6 +225,35 @@ class Bucket:
     def remove(self, key: str) -> None:
         """Delete an object, if there is one."""
         self._try(f"deleting {key}", lambda: self._client.delete_object(Bucket=self.name, Key=key))
+
+    def unfinished(self, prefix: str = "") -> Iterator[Upload]:
+        """Uploads in parts that were neither completed nor given up: they take space, and no listing of objects shows them."""
+        marks: dict[str, str] = {}
+        while True:
+            page = self._try("listing unfinished uploads", functools.partial(self._uploads, prefix, marks))
+            for each in page.get("Uploads", []):
+                yield Upload(each["Key"], each["UploadId"], each["Initiated"].timestamp())
+            if not page.get("IsTruncated"):
+                return
+            marks = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
+
+    def _uploads(self, prefix: str, marks: dict[str, str]) -> dict[str, Any]:
+        page: dict[str, Any] = self._client.list_multipart_uploads(Bucket=self.name, Prefix=prefix, **marks)
+        if page.get("Bucket") != self.name:
+            raise Wrong("the answer is no listing of this bucket (a log-in page of a proxy?)")
+        return page
+
+    def abandon(self, upload: Upload) -> None:
+        """Give an unfinished upload up and free its parts; one that has ended meanwhile is none."""
+
+        def give_up() -> None:
+            try:
+                self._client.abort_multipart_upload(Bucket=self.name, Key=upload.key, UploadId=upload.mark)
+            except ClientError as error:
+                if _code(error) != "NoSuchUpload":
+                    raise
+
+        self._try(f"giving up an upload of {upload.key}", give_up)
 
     def create(self) -> None:
         """Make the bucket if it is not there."""
