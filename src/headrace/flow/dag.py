@@ -4,7 +4,8 @@ It runs as a small process of its own, `python -m headrace.flow.dag`, started by
 flow's process imports prefect, and every operation runs in a fork of it, so that a stage costs no second import and can be killed
 with its whole process group. docs/decisions/0004-one-fork-per-stage.md has the figures.
 
-Of DVC it uses `Repo` with `index.graph`, `reproduce`, `checkout`, `push`, `pull`, and of a stage `status()`, names, deps, outs and params.
+Of DVC it uses `Repo` with `index.graph`, `reproduce`, `checkout`, `push`, `pull`, `cache.local.check`, and of a stage `status()`,
+names, deps, outs and params.
 """
 
 import contextlib

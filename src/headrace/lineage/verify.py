@@ -235,13 +235,9 @@ def _made(path: str, evidence: Evidence, objects: Objects) -> str:
         members = objects.members(evidence.outs[whole])
     except DataError:
         return ""
-    below = {
-        name.removeprefix(part): md5
-        for part in [f"{path[len(whole) + 1 :]}/"]
-        for name, md5 in members.items()
-        if name.startswith(part)
-    }
-    return folder_md5(below) if below else members.get(path[len(whole) + 1 :], "")
+    inside = path[len(whole) + 1 :]
+    below = {name.removeprefix(f"{inside}/"): md5 for name, md5 in members.items() if name.startswith(f"{inside}/")}
+    return folder_md5(below) if below else members.get(inside, "")
 
 
 def _source_list(evidence: Evidence) -> Edge:
