@@ -1,6 +1,7 @@
 """Bring the pipeline up to date, and ask what would run and why."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -163,6 +164,40 @@ def accept(
 
     for line in accept_change(read_settings(), stages or [], reason):
         typer.echo(line)
+
+
+@commands.command()
+def ci(
+    against: Annotated[
+        str | None,
+        typer.Option("--against", help="Branch or commit; default: the target of the pull request, else the default branch."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for review.md and plots; default: .headrace/ci.")] = None,
+    as_json: Json = False,
+) -> None:
+    """May this pull request be merged? Runs in GitHub Actions, GitLab or a bare checkout with only the bucket; executes no stage.
+
+    Exit code 10 when dvc.lock is stale or the remote lacks objects (a forgotten push). Writes what the branch changes (verdict, metrics,
+    params, data, plots) as review.md, and to the job summary of GitHub.
+
+    Examples: [bold]headrace ci[/] · [bold]headrace ci --against main --out review[/]
+    """
+    from headrace.errors import ReviewFailed
+    from headrace.flow.review import PAGE, review
+    from headrace.project.setup import ensure_set_up
+
+    settings = read_settings()
+    ensure_set_up(settings)
+    folder = out or settings.local / "ci"
+    found = review(settings, against=against, out=folder, say=lambda line: typer.echo(line, err=True))
+    if as_json:
+        show({**asdict(found), "problems": found.problems})
+    else:
+        typer.echo(f"written: {folder / PAGE}")
+    if found.problems:
+        raise ReviewFailed("; ".join(found.problems))
+    if not as_json:
+        typer.echo(f"fit to merge: dvc.lock is up to date; {found.remote}")
 
 
 @state_app.command("show")

@@ -69,7 +69,7 @@ def driver_command() -> str:
 
 
 def _stages(name: str, base: bytes, ours: bytes, theirs: bytes) -> Merged:
-    sides = [_yaml(name, side, content) for side, content in (("base", base), ("ours", ours), ("theirs", theirs))]
+    sides = [_lock(name, side, content) for side, content in (("base", base), ("ours", ours), ("theirs", theirs))]
     stages = [dict(side.pop("stages", None) or {}) for side in sides]
     merged, both = _entries(*stages)
     top, _ = _entries(*sides)
@@ -131,16 +131,27 @@ def _entries(base: Mapping[str, Any], ours: Mapping[str, Any], theirs: Mapping[s
     return merged, both
 
 
-def _yaml(name: str, side: str, content: bytes) -> dict[str, Any]:
+def parse_yaml(name: str, content: bytes) -> dict[str, Any]:
+    """A YAML mapping that is in no file here.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "dvc.lock"
+        path = Path(folder) / PurePosixPath(name).name
         path.write_bytes(content)
         try:
-            found = read_yaml(path)
+            return read_yaml(path)
         except HeadraceError as error:
-            raise ConfigError(_unreadable(name, side, str(error).replace(f"{folder}/", ""))) from None
-    stages = found.get("stages") or {}
-    if not isinstance(stages, dict):
+            raise ConfigError(str(error).replace(str(path), name)) from None
+
+
+def _lock(name: str, side: str, content: bytes) -> dict[str, Any]:
+    try:
+        found = parse_yaml(name, content)
+    except ConfigError as error:
+        raise ConfigError(_unreadable(name, side, str(error))) from None
+    if not isinstance(found.get("stages") or {}, dict):
         raise ConfigError(_unreadable(name, side, "its stages are no mapping"))
     return found
 

@@ -37,28 +37,32 @@ class StateBranch:
         """For messages: headrace/state of origin."""
         return f"{self.name} of {self.remote}"
 
-    def tip(self) -> str | None:
-        """The commit that the remote has there now, fetched; None when it has no such branch.
+    def tip(self, *, depth: int | None = None) -> str | None:
+        """The commit that the remote has there now, fetched, with its history or only so much of it; None without such a branch.
 
         Raises:
             EngineError: the remote does not answer.
         """
         found = self._advertised(f"refs/heads/{self.name}")
         if found is not None:
-            self.fetch(found, f"refs/heads/{self.name}")
+            self.fetch(found, f"refs/heads/{self.name}", depth=depth)
         return found
 
-    def main(self) -> str | None:
+    def main(self, *, depth: int | None = None) -> str | None:
         """The newest commit of the remote's default branch, fetched; None where the remote is empty."""
         found = self._advertised("HEAD")
         if found is not None:
-            self.fetch(found, "HEAD")
+            self.fetch(found, "HEAD", depth=depth)
         return found
 
-    def fetch(self, commit: str, ref: str) -> None:
+    def fetch(self, commit: str, ref: str, *, depth: int | None = None) -> None:
         """Bring a commit that the remote has under `ref`; moves no ref here, so that two processes never wait for each other."""
         if not self.repository.holds(commit):
-            answer = self.repository.ask("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap=", self.remote, ref)
+            # A full clone stays one: a depth would cut its history off.
+            is_shallow = depth is not None and self.repository.get("rev-parse", "--is-shallow-repository") == "true"
+            cut = [f"--depth={depth}"] if is_shallow else []
+            options = ["--quiet", "--no-tags", "--no-write-fetch-head", "--refmap=", *cut]
+            answer = self.repository.ask("fetch", *options, self.remote, ref)
             if not self.repository.holds(commit):
                 raise EngineError(f"{self._unreachable(answer)} Run it again.")
 
