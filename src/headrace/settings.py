@@ -86,7 +86,7 @@ class Settings(BaseSettings):
     download_budget_s: float = Field(default=60.0, gt=0)
     """Seconds a failing download is retried before the stage fails."""
     tracking: bool = True
-    """Record runs in MLflow while training; no result depends on it."""
+    """Record runs and models in MLflow; no result depends on it. Off: the steps record, register and promote are left out."""
     mlflow_tracking_uri: str | None = Field(
         default=None, validation_alias=AliasChoices("MLFLOW_TRACKING_URI", "mlflow_tracking_uri")
     )

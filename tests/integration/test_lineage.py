@@ -531,6 +531,20 @@ def test_a_corrupted_cache_object_is_found_before_use(tiny: Checkout, has_remote
     assert (tiny.folder.parent / "runs").read_text() == "run\n" * (1 if has_remote else 2)
 
 
+@pytest.mark.fault
+def test_a_run_that_could_not_be_recorded_does_not_begin(tiny: Checkout) -> None:
+    """With a dead MLflow it would fail after the training."""
+    (tiny.folder / "params.yaml").write_text("evaluate: {}\n")
+    tiny.variables["MLFLOW_TRACKING_URI"] = "http://127.0.0.1:9"
+    (tiny.folder / "dvc.yaml").write_text("stages:\n  other: {cmd: touch ../began}\n")
+
+    done = tiny.headrace("run", code=8)
+
+    assert "MLflow at http://127.0.0.1:9 failed" in done.stderr
+    assert "HEADRACE_TRACKING=false" in done.stderr
+    assert not (tiny.folder.parent / "began").exists()
+
+
 @pytest.fixture
 def mend() -> Callable[[Checkout], str]:
     """`headrace run` without Prefect: the launcher and a run of the flow's own."""

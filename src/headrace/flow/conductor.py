@@ -14,7 +14,7 @@ from headrace.flow import freshness
 from headrace.flow.ahead import HeadStart
 from headrace.flow.launcher import Launcher, Plan
 from headrace.flow.run import Run, open_run
-from headrace.flow.steps import pending
+from headrace.flow.steps import check_store, pending
 from headrace.flow.terminal import Terminal
 from headrace.params import did_you_mean
 from headrace.project.preflight import check_params
@@ -72,6 +72,7 @@ def run_pipeline(
         if not wanted & run.stale.keys() and not pending(run):
             result = RunResult(dict.fromkeys(wanted, "unchanged"), len(wanted), time.monotonic() - started, is_noop=True)
         else:
+            check_store(run)
             _start_flow(settings, run, flow)
             result = RunResult(
                 {name: outcome.state.value for name, outcome in run.outcomes.items()},
@@ -162,6 +163,7 @@ def _context(settings: Settings) -> dict[str, Any]:
     """What else than files decides whether there is work."""
     return {
         "store": settings.tracking_uri,
+        "tracking": settings.tracking,
         "experiment": settings.experiment if (settings.project / "params.yaml").exists() else "",
         "branch": current_branch(settings.project) if settings.is_shared_registry else "",
         "project": str(settings.project),

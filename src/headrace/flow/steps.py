@@ -75,6 +75,11 @@ def _has_section(name: str) -> Callable[[Run], bool]:
     return lambda run: name in read_yaml(run.settings.project / "params.yaml")
 
 
+def _is_tracked(name: str) -> Callable[[Run], bool]:
+    """Steps that write to MLflow: HEADRACE_TRACKING=false leaves them out."""
+    return lambda run: run.settings.tracking and _has_section(name)(run)
+
+
 def _outcome_key(settings: Settings) -> str:
     """What register and promote depend on: the DAG's result, the store, who asks, and their own params."""
     params = read_yaml(settings.project / "params.yaml")
@@ -164,9 +169,9 @@ def _push(run: Run, log: Log) -> tuple[str, Sequence[str]]:
 
 
 STEPS = (
-    Step("record", _has_section("evaluate"), _outcome_key, _record_run, _open_store),
-    Step("register", _has_section("register"), _outcome_key, _register),
-    Step("promote", _has_section("promote"), _promotion_key, _promote),
+    Step("record", _is_tracked("evaluate"), _outcome_key, _record_run, _open_store),
+    Step("register", _is_tracked("register"), _outcome_key, _register),
+    Step("promote", _is_tracked("promote"), _promotion_key, _promote),
     Step("report", _has_section("evaluate"), _report_key, _report, _load_page),
     Step("push", lambda run: run.plan.has_remote, lambda settings: lock_digest(settings.project), _push),
 )
@@ -182,6 +187,20 @@ def pending(run: Run) -> list[Step]:
     done = _done(run.settings)
     return [step for step in steps_of(run) if done.get(step.name, {}).get("key") != step.key(run.settings)]
 
+
+def check_store(run: Run) -> None:
+    """Refuse to begin what cannot be recorded in the end: known now it costs seconds, after a training the training's time.
+
+    Raises:
+        EngineError: MLflow does not answer.
+    """
+    if any(step.name in WRITE_TO_STORE for step in pending(run)):
+        from headrace.tracking.store import check
+
+        check(run.settings.tracking_uri)
+
+
+WRITE_TO_STORE = ("record", "register", "promote")
 
 MAX_STAGES_LEFT = 2
 """Getting ready begins when so few stages are left: earlier it would take the cores from a training."""

@@ -169,7 +169,7 @@ def absent(uri: str, reason: str) -> str:
     return (
         f"MLflow at {strip_secrets(uri)} failed: {reason}. Start the server (`headrace up`, if it is the project's own) or mend "
         f"MLFLOW_TRACKING_URI and run again; "
-        f"HEADRACE_TRACKING=false runs without it."
+        f"HEADRACE_TRACKING=false runs without it, and registers nothing."
     )
 
 
