@@ -88,8 +88,8 @@ def kubernetes(values: dict[str, str]) -> list[dict[str, object]]:
             "MLFLOW_BACKEND_STORE_URI": f"postgresql://mlflow:{v['MLFLOW_DATABASE_PASSWORD']}@postgres/mlflow",
             "MLFLOW_AUTH_ADMIN_PASSWORD": v["MLFLOW_TRACKING_PASSWORD"],
             "MLFLOW_FLASK_SERVER_SECRET_KEY": v["MLFLOW_FLASK_SERVER_SECRET_KEY"],
-            "auth.ini": AUTH.format(password=v["MLFLOW_DATABASE_PASSWORD"]),
         },
+        "headrace-mlflow-auth": {"auth.ini": AUTH.format(password=v["MLFLOW_DATABASE_PASSWORD"])},
         "headrace-prefect": {
             "PREFECT_SERVER_API_AUTH_STRING": f"headrace:{v['PREFECT_PASSWORD']}",
             "PREFECT_SERVER_DATABASE_CONNECTION_URL": (
