@@ -213,6 +213,23 @@ def _hash_before_use(repo: Any) -> None:
     odb.check = check
 
 
+def restore(stage: str, *, pull: bool) -> bool:
+    """Bring a stage up to date from the run-cache, and never run it; returns whether that was possible. `pull` asks the remote too."""
+    from dvc.repo import Repo
+    from dvc.stage.cache import RunCacheNotFoundError
+
+    with Repo(_wait_for_lock=True) as repo, repo.lock:
+        _hash_before_use(repo)
+        if pull:
+            repo.stage_cache.pull(None)
+        try:
+            repo.stage_cache.restore(next(each for each in repo.index.stages if each.addressing == stage), pull=pull)
+        except RunCacheNotFoundError:
+            return False
+    reproduce(stage, force=False, pull=False)  # finds it in the local cache now, and records it
+    return True
+
+
 def checkout(stages: list[str]) -> None:
     """Bring back the outputs that dvc.lock names for these stages."""
     from dvc.repo import Repo
@@ -230,25 +247,27 @@ def commit(stage: str) -> None:
         repo.commit(stage, force=True)
 
 
-def push() -> int:
-    """Send outputs and run-cache to the default remote; returns how many objects were new there."""
+def push(targets: list[str] | None = None, *, run_cache: bool = True) -> int:
+    """Send outputs (those of stages or at paths, else all) and run-cache to the remote; returns how many objects were new there."""
     from dvc.repo import Repo
 
     with Repo(_wait_for_lock=True) as repo:
-        return int(repo.push(run_cache=True))
+        return int(repo.push(targets=targets, run_cache=run_cache))
 
 
-def pull() -> dict[str, int]:
-    """Bring outputs and run-cache from the default remote and check them out; returns counts by what happened."""
+def pull(targets: list[str] | None = None, *, run_cache: bool = True) -> dict[str, int]:
+    """Bring outputs, as with `push`, and run-cache, and check them out; returns counts by what happened."""
     from dvc.repo import Repo
 
     with Repo(_wait_for_lock=True) as repo:
-        return {str(what): int(count) for what, count in repo.pull(run_cache=True, force=True)["stats"].items()}
+        stats = repo.pull(targets=targets, run_cache=run_cache, force=True)["stats"]
+        return {str(what): int(count) for what, count in stats.items()}
 
 
 OPERATIONS: dict[str, Callable[..., Any]] = {
     "plan": plan,
     "reproduce": reproduce,
+    "restore": restore,
     "checkout": checkout,
     "commit": commit,
     "push": push,

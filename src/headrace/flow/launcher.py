@@ -61,6 +61,11 @@ class Stage:
     """Whether dvc.lock has an entry for it: outputs that can be brought back."""
 
     @property
+    def pool(self) -> str:
+        """Work pool on which it runs (`meta: pool`), '' for this machine."""
+        return str(self.meta.get("pool") or "")
+
+    @property
     def retries(self) -> int:
         """Times a failed stage is tried again (`meta: retries`)."""
         return int(self.meta.get("retries", 0))
@@ -170,6 +175,8 @@ class Launcher:
         self._project, self._variables = project, variables or {}
         self._lock = threading.Lock()
         self._running: list[Execution] = []
+        self.is_ended = False
+        """Whether everything was asked to end; what goes on elsewhere looks here."""
 
     def __enter__(self) -> Self:
         self._control, theirs = socket.socketpair()
@@ -251,6 +258,7 @@ class Launcher:
 
     def end_all(self) -> None:
         """Kill every command at work, as on a cancel."""
+        self.is_ended = True
         for execution in list(self._running):
             execution.end()
 

@@ -17,7 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from headrace.errors import ConfigError, StageFailed
+from headrace.errors import ConfigError, HeadraceError, StageFailed
 from headrace.fingerprint import file_sha256
 from headrace.flow import freshness, lockfile
 from headrace.flow.ahead import HeadStart
@@ -80,6 +80,8 @@ class Run:
     stale: dict[str, str] = field(default_factory=dict)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     source_marks: dict[str, list[int]] = field(default_factory=dict)
+    pool: str = ""
+    """Work pool that this machine works for, for a run that works elsewhere."""
     is_partial: bool = False
     """Whether only some stages were asked for: then no step follows the DAG."""
     ahead: HeadStart | None = None
@@ -123,7 +125,8 @@ class Run:
 
     def begin_ahead(self) -> HeadStart:
         """Begin the plan's stages now, before the flow is there to do it."""
-        self.ahead = HeadStart(self.plan.stages, self._update, max_stages=self.settings.max_stages)
+        here = [stage for stage in self.plan.stages if self._is_here(stage)]  # a pool is reached through Prefect
+        self.ahead = HeadStart(here, self._update, max_stages=self.settings.max_stages)
         return self.ahead
 
     def give_up(self) -> None:
@@ -149,7 +152,7 @@ class Run:
     def _update(self, stage: Stage, log: Callable[[str], None]) -> Outcome:
         if stage.name not in self.stale:
             return self._end(stage, EndState.UNCHANGED, 0.0)
-        with self._slots:
+        with self._slots if self._is_here(stage) else contextlib.nullcontext():
             return self._work(stage, log)
 
     def _work(self, stage: Stage, log: Callable[[str], None]) -> Outcome:
@@ -169,13 +172,30 @@ class Run:
                 self.terminal.line(stage.name, line)
                 log(line)
 
-            problem = self._reproduce(stage, take)
+            state: EndState | None = None
+            problem: str | None = None
+            if self._is_here(stage):
+                problem = self._reproduce(stage, take)
+            else:
+                state, problem = self._send(stage, take)
         seconds = time.monotonic() - started
         if problem is not None:
             if not self.is_given_up:
                 self._end(stage, EndState.FAILED, seconds)
-            raise StageFailed(self._explain(stage, problem, lines, log_path))
-        return self._end(stage, self._state(stage, lines), seconds)
+            raise StageFailed(self._explain(stage, problem, lines if self._is_here(stage) else [], log_path))
+        return self._end(stage, state or self._state(stage, lines), seconds)
+
+    def _is_here(self, stage: Stage) -> bool:
+        return stage.pool in ("", self.pool) or stage.name not in self.stale
+
+    def _send(self, stage: Stage, take: Callable[[str], None]) -> tuple[EndState | None, str | None]:
+        """How it ended on its pool, else what went wrong."""
+        from headrace.flow.elsewhere import send
+
+        try:
+            return send(self, stage, stage.pool, take), None
+        except HeadraceError as error:
+            return None, str(error)
 
     def _reproduce(self, stage: Stage, take: Callable[[str], None]) -> str | None:
         """None when it went well, else what went wrong."""
