@@ -13,6 +13,9 @@ from headrace.project.needs import read_stages
 HARMLESS = {
     "a network that is not in use": "src/headrace/networks/mlp.py",
     "a source kind that is not in use": "src/headrace/sources/http.py",
+    "a source kind that asks a bucket": "src/headrace/sources/s3.py",
+    "a source kind that asks a database": "src/headrace/sources/sql.py",
+    "what sources may say": "src/headrace/sources/spec.py",
     "tracking": "src/headrace/tracking/runs.py",
     "the registry": "src/headrace/registry/versions.py",
     "settings": "src/headrace/settings.py",

@@ -145,7 +145,8 @@ def _connect_arguments(source: Sql, url: URL) -> dict[str, Any]:
     addresses = public_addresses(host, url.port or 5432)
     if not addresses:
         raise SourceError(f"source '{source.name}': the host {host} has no address. Correct its url in collect.sources.")
-    return {**found, "hostaddr": addresses[0]}
+    # One name for each address: libpq tries them in turn, and TLS verifies the name.
+    return {**found, "host": ",".join([host] * len(addresses)), "hostaddr": ",".join(addresses)}
 
 
 def _may_pass(error: DBAPIError) -> bool:

@@ -165,7 +165,7 @@ class S3(Section):
                 raise ValueError(f"endpoint is {strip_user(self.endpoint)!r}; it is an http:// or https:// URL")
             if parts.username or parts.password or parts.query:
                 raise ValueError(
-                    f"endpoint {strip_user(self.endpoint)} carries keys; set AWS_ACCESS_KEY_ID and its secret instead"
+                    f"endpoint {strip_user(self.endpoint)} carries keys; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY instead"
                 )
         return self
 

@@ -7,13 +7,14 @@ import ssl
 
 import httpx
 import pytest
+import urllib3
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from tests.faulty_server import serve
 
 from headrace.errors import SourceError
-from headrace.sources.connections import open_client
+from headrace.sources.connections import guard_pools, open_client
 from headrace.sources.hosts import check_host
 from headrace.sources.http import Patience, Wanted, download
 from headrace.sources.store import Store
@@ -122,3 +123,27 @@ def test_a_listed_host_is_left_to_the_machine(internet):
         internet.port = int(server.url.rpartition(":")[2])
 
         assert client.get(f"{server.url}/ok/x").content == b"bytes"
+
+
+@pytest.mark.fault
+def test_a_client_of_urllib3_is_held_to_the_same(internet, tmp_path, monkeypatch):
+    """What boto3 connects with: the checked address is dialled, the name verified, another answer refused."""
+    ours = self_signed(tmp_path, "data.test")
+    internet.answers |= {"data.test": [[PUBLIC]], "inner.test": [["10.0.0.7"]]}
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(ours)
+    # It dials by a function of its own.
+    monkeypatch.setattr(
+        "urllib3.util.connection.create_connection", lambda address, *rest, **more: socket.create_connection(address)
+    )
+    manager = urllib3.PoolManager(ca_certs=str(ours), retries=False, timeout=5)
+    guard_pools(set())(manager)
+    with serve(context) as server:
+        server.files["x"] = b"bytes"
+        internet.port = int(server.url.rpartition(":")[2])
+
+        assert manager.request("GET", "https://data.test/ok/x").data == b"bytes"
+        with pytest.raises(SourceError, match=r"Host inner\.test is refused"):
+            manager.request("GET", "http://inner.test/ok/x")
+    manager.clear()
+    assert internet.dialled == [PUBLIC]

@@ -12,6 +12,10 @@ def parse(*sources):
     return parse_section(values, "collect", Params, where="params.yaml")
 
 
+def sql(url, **more):
+    return {"kind": "sql", "name": "my-shop", "url": url, "query": "select 1 as id", "order_by": ["id"], **more}
+
+
 @pytest.mark.badinput
 @pytest.mark.parametrize(
     ("source", "told"),
@@ -27,6 +31,23 @@ def parse(*sources):
         ({"kind": "files", "name": "a", "paths": ["/mnt/data"]}, "a place of one machine"),
         ({"kind": "files", "name": "a", "paths": []}, "at least 1"),
         ({"kind": "ftp", "name": "a"}, "ftp"),
+        ({"kind": "s3", "name": "a", "bucket": "data", "prefix": "a/", "objects": ["b"]}, "are given both"),
+        ({"kind": "s3", "name": "a", "bucket": "data", "objects": ["b", {"key": "b"}]}, "two entries have the key 'b'"),
+        ({"kind": "s3", "name": "a", "bucket": "../data"}, "bucket"),
+        ({"kind": "s3", "name": "a", "bucket": "data", "endpoint": "file:///etc"}, "http:// or https://"),
+        ({"kind": "s3", "name": "a", "bucket": "data", "endpoint": "https://key:secret@s3.example.org"}, "carries keys"),
+        (sql("postgresql://me:secret@db.example.org/shop"), "HEADRACE_SQL_PASSWORD_MY_SHOP"),
+        (sql("postgresql://db.example.org/shop?password=secret"), "carries a password"),
+        (sql("postgresql://db.example.org/shop?host=169.254.169.254"), "the option 'host'"),
+        (sql("postgresql://db.example.org/shop?hostaddr=10.0.0.1"), "the option 'hostaddr'"),
+        (sql("postgresql:///shop"), "postgresql://user@host/database"),
+        (sql("postgresql://db.example.org/shop?service=secret"), "the option 'service'"),
+        (sql("sqlite:////etc/passwd"), "relative to the project"),
+        (sql("sqlite:///a.db?mode=rwc"), "relative to the project"),
+        (sql("sqlite://"), "relative to the project"),
+        (sql("mysql://db.example.org/shop"), "known are postgresql and sqlite"),
+        (sql("postgresql+asyncpg://db.example.org/shop"), "known are postgresql and sqlite"),
+        (sql("sqlite:///a.db", order_by=[]), "order_by"),
     ],
 )
 def test_wrong_source_is_refused_with_its_reason(source, told):
