@@ -129,6 +129,7 @@ def name_faults(file: Any) -> list[str]:
     return found
 
 
+@pytest.mark.fault
 def test_compose_has_no_fault() -> None:
     """Its schema, its rights, its passwords, its names."""
     assert schema_faults(compose()) + faults(compose()) + name_faults(compose()) == []
@@ -201,6 +202,7 @@ def test_a_broken_compose_file_is_found(fault: str) -> None:
     assert any(fault in each for each in schema_faults(file) or faults(file) + name_faults(file))
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("name", sorted(PASSWORDS.NAMES))
 def test_nothing_starts_without_its_password(name: str) -> None:
     """An empty password is worse than none: the file names what is missing."""

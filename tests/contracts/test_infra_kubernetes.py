@@ -211,6 +211,7 @@ def all_faults(manifests: Manifests) -> list[str]:
 # ---- the overlays
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_an_overlay_has_no_fault(name: str) -> None:
     """The API server takes it, no pod has more rights than it needs, all names lead somewhere, the network is closed."""
@@ -452,6 +453,7 @@ def granted(role_policy: Any) -> set[tuple[str, str]]:
     return {(action, prefix) for action in ACTIONS for prefix, path in keys.items() if iam_allows(role_policy, action, path)}
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("role", MAY)
 def test_each_role_may_do_its_work_and_nothing_else(role: str) -> None:
     """Collect writes raw data only, train reads data and writes data sets and models, serve reads models."""
