@@ -39,12 +39,12 @@ PARENTS = {
 }
 
 
-def make_project(folder: Path) -> Path:
-    """A git and DVC repository with eight stages that only write their name and the present round."""
+def make_project(folder: Path, graph: dict[str, list[str]] = PARENTS, *, before: str = "") -> Path:
+    """A git and DVC repository with stages that only write the present round, after the command `before`."""
     stages = []
-    for name, parents in PARENTS.items():
+    for name, parents in graph.items():
         deps = ", ".join(["round.txt"] if not parents else [f"out/{parent}" for parent in parents])
-        stages.append(f"  {name}:\n    cmd: cat round.txt > out/{name}\n    deps: [{deps}]\n    outs: [out/{name}]\n")
+        stages.append(f"  {name}:\n    cmd: {before}cat round.txt > out/{name}\n    deps: [{deps}]\n    outs: [out/{name}]\n")
     folder.mkdir()
     (folder / "dvc.yaml").write_text("stages:\n" + "".join(stages))
     (folder / "params.yaml").write_text("{}\n")
