@@ -235,7 +235,7 @@ def test_the_password_may_stand_in_the_env_file(shop: Shop, monkeypatch: pytest.
     assert shop.refresh() == ["added shop-00000.parquet"]
 
 
-def test_the_password_is_in_no_file(shop: Shop) -> None:
+def test_the_password_is_in_no_file_and_no_repr(shop: Shop) -> None:
     """Neither in the lock, which is published, nor in what this machine remembers."""
     shop.refresh(marker="select count(*) from t")
     shop.tables(marker="select count(*) from t")
@@ -243,6 +243,7 @@ def test_the_password_is_in_no_file(shop: Shop) -> None:
     texts = [path.read_bytes() for path in shop.folder.rglob("*") if path.is_file()]
     assert len(texts) >= 2
     assert not any(shop.server.password.encode() in text for text in texts)
+    assert shop.server.password not in repr(database.open_database(shop.source(), shop.places))
 
 
 @pytest.mark.badinput
@@ -280,3 +281,10 @@ def test_a_private_address_behind_a_name_is_refused_before_it_is_dialled(shop: S
 def test_link_local_addresses_are_refused(shop: Shop) -> None:
     with pytest.raises(SourceError, match=r"Host 169\.254\.169\.254 is refused"):
         shop.refresh(url="postgresql://169.254.169.254/latest")
+
+
+@pytest.mark.fault
+def test_a_server_without_the_wanted_encryption_is_told_at_once(shop: Shop) -> None:
+    """Asking again for a minute would change nothing."""
+    with pytest.raises(ConfigError, match=r"refuses the connection.*SSL"):
+        shop.refresh(url=f"{shop.url}?sslmode=require")

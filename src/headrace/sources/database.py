@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 import sqlalchemy
+from pydantic import SecretStr
 from sqlalchemy.engine import URL, Connection, Engine, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from headrace.errors import ConfigError, EngineError, SourceError
@@ -23,11 +24,15 @@ from headrace.tracking.secrets import strip_secrets
 
 CONNECT_LIMIT_S = 10
 FIRST_PAUSE_S, MAX_PAUSE_S = 0.2, 8.0
+LONG_TRIES = 3
+"""How often a query that takes longer than the budget is asked."""
 ROWS_AT_ONCE = 2_000
 
 PASSING = ("08", "53", "57P", "40")
 """Beginnings of SQLSTATE codes that may be gone at the next try: connection, too many of them, shutdown, conflict with a writer."""
 PASSING_WORDS = ("starting up", "shutting down", "too many clients", "connection slots", "recovery", "database is locked")
+LASTING_WORDS = ("FATAL", "password", "certificate", "SSL was required", "does not support SSL", "root.crt")
+"""What no other try will change: said by the server, or about keys and certificates."""
 
 T = TypeVar("T")
 
@@ -40,7 +45,7 @@ class Database:
     engine: Engine
     place: str
     """For messages: no user, no password."""
-    secret: str
+    secret: SecretStr | None
     budget_s: float
 
     @contextmanager
@@ -63,8 +68,9 @@ class Database:
             ConfigError: it refuses the user.
             EngineError: it did not answer within the budget.
         """
-        deadline, pause = time.monotonic() + self.budget_s, FIRST_PAUSE_S
+        spent, pause = 0.0, FIRST_PAUSE_S
         while True:
+            began = time.monotonic()
             try:
                 with self.snapshot() as connection:
                     return act(connection)
@@ -73,7 +79,9 @@ class Database:
                 if not _may_pass(error):
                     raise self._refused(error, reason) from None
             delay = pause * random.uniform(0.5, 1.0)
-            if time.monotonic() + delay > deadline:
+            # A query that broke after an hour may be asked again, but not for ever.
+            spent += min(time.monotonic() - began, self.budget_s / LONG_TRIES) + delay
+            if spent > self.budget_s:
                 raise EngineError(
                     f"source '{self.source.name}': {self.place} failed for {self.budget_s:g} s; last: {reason}. Run the same command "
                     "again when it answers."
@@ -84,12 +92,12 @@ class Database:
     def told(self, error: DBAPIError) -> str:
         """What the database says, on one line and without a secret."""
         text = " ".join(str(error.orig).split())[:400].rstrip(". ")
-        return strip_secrets(text.replace(self.secret, "***") if self.secret else text)
+        return strip_secrets(text.replace(self.secret.get_secret_value(), "***") if self.secret else text)
 
     def _refused(self, error: DBAPIError, reason: str) -> Exception:
-        state = str(getattr(error.orig, "sqlstate", None) or "")
+        state = _state(error)
         where = f"source '{self.source.name}': {self.place}"
-        if error.connection_invalidated or state.startswith("28") or (not state and "FATAL" in reason) or "no password" in reason:
+        if state.startswith(("28", "3D")) or _is_connecting(error):
             return ConfigError(
                 f"{where} refuses the connection: {reason}. Check `url` in collect.sources and "
                 f"{sql_password_variable(self.source.name)} (or HEADRACE_SQL_PASSWORD) in the environment or .env."
@@ -115,13 +123,12 @@ def open_database(source: Sql, places: Places) -> Database:
             return sqlite3.connect(address, uri=True, isolation_level=None, timeout=CONNECT_LIMIT_S)
 
         engine = sqlalchemy.create_engine("sqlite://", creator=connect, poolclass=NullPool, hide_parameters=True)
-        return Database(source, engine, f"SQLite file {source.url.removeprefix('sqlite:///')}", "", places.budget_s)
+        return Database(source, engine, f"SQLite file {source.url.removeprefix('sqlite:///')}", None, places.budget_s)
     url = make_url(source.url).set(drivername="postgresql+psycopg")
-    password = settings.password_of(source.name)
-    secret = password.get_secret_value() if password else ""
+    secret = settings.password_of(source.name)
     try:
         engine = sqlalchemy.create_engine(
-            url.set(password=secret or None),
+            url.set(password=secret.get_secret_value()) if secret else url,
             connect_args=_connect_arguments(source, url),
             poolclass=NullPool,
             hide_parameters=True,
@@ -136,7 +143,8 @@ def open_database(source: Sql, places: Places) -> Database:
 
 def _connect_arguments(source: Sql, url: URL) -> dict[str, Any]:
     """What libpq is told: the address that was checked, so that a second look-up cannot give another."""
-    found: dict[str, Any] = {"connect_timeout": CONNECT_LIMIT_S}
+    # Nothing prepared: a pool in between (PgBouncer) gives each transaction another connection.
+    found: dict[str, Any] = {"connect_timeout": CONNECT_LIMIT_S, "prepare_threshold": None}
     if "application_name" not in url.query:
         found["application_name"] = "headrace"
     host = url.host or ""
@@ -150,13 +158,18 @@ def _connect_arguments(source: Sql, url: URL) -> dict[str, Any]:
 
 
 def _may_pass(error: DBAPIError) -> bool:
-    state = str(getattr(error.orig, "sqlstate", None) or "")
+    state, reason = _state(error), str(error.orig)
     if state:
         return state.startswith(PASSING)
-    reason = str(error.orig)
     if any(words in reason for words in PASSING_WORDS):
         return True
-    # libpq gives no code for what happens before the server speaks: refused, reset, timed out. What the server says is FATAL.
-    return type(error.orig).__module__.startswith("psycopg") and isinstance(error, sqlalchemy.exc.OperationalError) and not (
-        "FATAL" in reason or "password" in reason
-    )  # fmt: skip
+    return _is_connecting(error) and not any(words in reason for words in LASTING_WORDS)
+
+
+def _is_connecting(error: DBAPIError) -> bool:
+    """Libpq gives no code for what happens before the server speaks: refused, reset, timed out."""
+    return not _state(error) and type(error.orig).__module__.startswith("psycopg") and isinstance(error, OperationalError)
+
+
+def _state(error: DBAPIError) -> str:
+    return str(getattr(error.orig, "sqlstate", None) or "")

@@ -18,8 +18,12 @@ _CALLS = (
 )
 _WORDS = "current_timestamp|current_date|current_time|localtime|localtimestamp|tablesample"
 _MOMENT = re.compile(rf"\b(?:{_WORDS})\b|\b(?:{_CALLS})\s*\(", re.IGNORECASE)
-_NOW = re.compile(r"'\s*(?:now|today|tomorrow|yesterday)\s*'", re.IGNORECASE)
-"""Both SQLite's date('now') and PostgreSQL's 'now'::date."""
+_NOW = re.compile(
+    r"\b(?:date|time\w*|datetime|julianday|unixepoch|strftime)\s*(?:\([^()]*)?'\s*(?:now|today|tomorrow|yesterday)\s*'"
+    r"|'\s*(?:now|today|tomorrow|yesterday)\s*'\s*::|\bcast\s*\(\s*'\s*(?:now|today|tomorrow|yesterday)\s*'",
+    re.IGNORECASE,
+)
+"""SQLite's date('now'); PostgreSQL's date 'now', 'now'::date."""
 _CLOCKLESS_DATE = re.compile(r"\b(?:date|time|datetime|julianday|unixepoch)\s*\(\s*\)", re.IGNORECASE)
 
 

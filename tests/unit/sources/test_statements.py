@@ -14,7 +14,7 @@ from headrace.sources.statements import checked
         "(select 1 as a) union all (select 2)",
         "select 'a;b' as text, \"random\" from t /* ; now() */",
         "select $$now(); --$$ as text, now_in_words, updated_now from t",
-        "select date(day) from t",
+        "select date(day) from t where label in ('now', 'today') and date = 'today'",
     ],
 )
 def test_a_select_passes(statement):
@@ -34,6 +34,9 @@ def test_a_select_passes(statement):
         ("select * from t where day < NOW ()", "'NOW'"),
         ("select * from t where day < current_date", "'current_date'"),
         ("select * from t where day < date('now')", "something else each time"),
+        ("select * from t where day < strftime('%Y', 'now')", "something else each time"),
+        ("select * from t where day < date 'yesterday'", "something else each time"),
+        ("select * from t where day < cast('now' as date)", "something else each time"),
         ("select * from t where day < 'today'::date", "something else each time"),
         ("select * from t tablesample system (10)", "'tablesample'"),
         ("select gen_random_uuid() as id", "gen_random_uuid"),
