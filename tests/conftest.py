@@ -16,6 +16,7 @@ from tests.projects import BIN, REPOSITORY, Checkout, clone, make_origin, wait_u
 from tests.services import ObjectStore, ensure_swift, free_port, swift_environment
 
 SHARED = REPOSITORY.parent / "shared"
+PYTHON = str(BIN / "python")
 
 
 def pytest_configure() -> None:
@@ -67,7 +68,7 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}/api"
     with (home / "server.log").open("w") as log:
         server = subprocess.Popen(
-            [BIN / "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port), "--no-ui"],
+            [PYTHON, "-m", "headrace.flow.prefect_program", "server", "start", "--host", "127.0.0.1", "--port", str(port), "--no-ui"],
             env={**os.environ, "PREFECT_HOME": str(home)},
             stdout=log,
             stderr=log,

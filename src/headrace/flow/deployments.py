@@ -185,7 +185,9 @@ def _deploy_one(
             _schedule(each, active=active.get(each.slug, True) if each.active is None else each.active)
             for each in wanted.schedules
         ]
-        client.update_deployment(there.id, DeploymentUpdate.model_validate({**values, "schedules": schedules}))
+        client.update_deployment(
+            there.id, DeploymentUpdate.model_validate({**values, "schedules": [each.model_dump() for each in schedules]})
+        )
     return Deployed(name, "changed" if changes else "unchanged", tuple(changes)), there.id
 
 

@@ -20,6 +20,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterTags,
 )
 from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.events.filters import EventFilter
 
 from headrace.flow.deployments import TAG
@@ -109,7 +110,8 @@ def start_again(client: SyncPrefectClient, run: FlowRun) -> FlowRun | None:
     if run.deployment_id is None:
         return None
     key = f"{AGAIN} {run.id}"
-    if client.read_flow_runs(flow_run_filter=FlowRunFilter(idempotency_key=FlowRunFilterIdempotencyKey(any_=[key]))):
+    known = FlowRunFilter(idempotency_key=FlowRunFilterIdempotencyKey(any_=[key]))
+    if client.read_flow_runs(flow_run_filter=known, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=1):
         return None
     # Of two sweeps at once the server makes one run: the key is unique there.
     return client.create_flow_run_from_deployment(
@@ -127,7 +129,7 @@ def _runs(client: SyncPrefectClient, tag: str, types: Iterable[StateType]) -> li
     wanted = FlowRunFilter(
         tags=FlowRunFilterTags(all_=[tag]), state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(types)))
     )
-    return client.read_flow_runs(flow_run_filter=wanted, limit=200)
+    return client.read_flow_runs(flow_run_filter=wanted, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=200)
 
 
 def _look(client: SyncPrefectClient, run: FlowRun) -> Seen:
