@@ -10,8 +10,10 @@ from pathlib import Path
 from headrace.dagfile import locked_outs
 from headrace.errors import ConfigError
 from headrace.flow.run import Run
+from headrace.flow.state_branch import begin
 from headrace.project.setup import ensure_set_up
 from headrace.settings import Settings, git, load_settings, prepare_process, set_variable, variable
+from headrace.state.branch import state_branch
 
 OUTSIDE_DVC = ("report.html", "data-docs", "promotion.json", "timings.json")
 """What the steps after the DAG write to reports/; made anew they would cost a no-op its second or two."""
@@ -27,7 +29,8 @@ def prepare(directory: str) -> dict[str, str]:
         {"directory": ...}, by which Prefect knows where the run works.
 
     Raises:
-        ConfigError: it is no Headrace project, or its history cannot be fetched.
+        ConfigError: it is no Headrace project, its history cannot be fetched, or main cannot be merged into the state branch.
+        StateRefused: the state branch takes no push from here.
     """
     settings = load_settings(Path(directory).resolve())
     project = settings.project
@@ -35,6 +38,8 @@ def prepare(directory: str) -> dict[str, str]:
     prepare_process(settings)
     ensure_set_up(settings)
     keep_state(settings)
+    if state_branch(settings) is not None:
+        begin(settings, print)
     if variable("HEADRACE_PROJECT"):  # the worker's own, which is another checkout
         set_variable("HEADRACE_PROJECT", str(project))
     source = project / "src" / "headrace"

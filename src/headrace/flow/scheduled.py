@@ -17,7 +17,9 @@ from prefect.runtime import deployment, flow_run
 from headrace.errors import HeadraceError
 from headrace.flow import checkout
 from headrace.flow.notices import Notice, send, tail_of
+from headrace.flow.refresh import refresh_sources
 from headrace.flow.run import EndState, Run
+from headrace.flow.state_branch import carry, has_begun
 from headrace.processes import end_descendants
 from headrace.settings import Settings
 
@@ -42,7 +44,11 @@ def in_clone(run: Run, *, needs_outputs: bool = False) -> Iterator[None]:
     logger = get_run_logger()
     checkout.bring_back(run, pull=needs_outputs)
     try:
+        if not needs_outputs:
+            refresh_sources(run.settings, logger.info)
         yield
+        if has_begun(run.settings):
+            carry(run.settings, logger.info)
     except TerminationSignal:
         run.launcher.end_all()
         threading.Thread(target=_leave, name="leave", daemon=True).start()

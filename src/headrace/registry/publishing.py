@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from headrace.errors import EngineError, LedgerMoved, RegistryError
 from headrace.registry import ledger
-from headrace.settings import Settings
+from headrace.settings import Settings, current_branch
 from headrace.state.branch import StateBranch, pause, state_branch
 from headrace.storage.local import write_bytes, write_text
 from headrace.storage.locks import file_lock, try_file_lock
@@ -107,13 +107,15 @@ class SharedLedger:
 def shared_ledger(settings: Settings) -> SharedLedger | None:
     """The ledger on the state branch, None where it is a file of this machine only.
 
-    It is shared where the state branch is named (HEADRACE_STATE_BRANCH), where this machine has put the ledger on it before, and where
-    the registry is a team's and the remote has the branch: who promotes in a registry must read the ledger of that registry.
+    It is shared where somebody named the state branch (HEADRACE_STATE_BRANCH), in a scheduled run's checkout, which is on it, where this
+    machine has put the ledger on it before, and where the registry is a team's and the remote has the branch: who promotes in a
+    registry must read the ledger of that registry.
     """
     branch = state_branch(settings)
     if branch is None:
         return None
-    if settings.is_state_branch_named or _marker(settings.ledger).exists() or (settings.is_shared_registry and branch.tip()):
+    is_wanted = settings.is_state_branch_named or current_branch(settings.project) == branch.name or _marker(settings.ledger).exists()
+    if is_wanted or (settings.is_shared_registry and branch.tip() is not None):
         return SharedLedger(branch, settings.ledger)
     return None
 
