@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -73,7 +74,8 @@ def render(review: Review, new: Version, old: Version | None) -> str:
 
 def _first(review: Review) -> Iterator[str]:
     against = f" against `{review.against}`" if review.against else ""
-    yield f"## Headrace: {'not fit to merge' if review.problems else 'fit to merge'}{against}"
+    refused = "; the gate refuses the candidate" if review.verdict.get("allowed") is False else ""
+    yield f"## Headrace: {'not fit to merge' if review.problems else 'fit to merge'}{refused}{against}"
     yield ""
     yield from (f"- **{_text(problem)}**" for problem in review.problems)
     if not review.stale:
@@ -157,8 +159,14 @@ def _chart(name: str, body: Any, new: Version, old: Version | None, there: str) 
         for column in columns if isinstance(columns, list) else [columns]:
             here = _curve(new, str(path), axis, str(column))
             before = _curve(old, str(path), axis, str(column)) if old is not None else []
-            if len(here) < 2 or here == before:
+            if len(here) < 2 or here == before or not _rises(here):
                 continue
+            # The chart spreads every line over the whole axis, so both need the same points on it.
+            shared = {at for at, _ in here} & {at for at, _ in before}
+            here, before = (
+                [point for point in line if point[0] in shared] if len(shared) > 1 else line for line in (here, before)
+            )
+            before = before if len(shared) > 1 else []
             values = [value for _, value in (*here, *before)]
             low, high = min(values), max(values)
             title = f"{_text(name)}: `{column}`" + (f"; the first line is here, the second `{there}`" if before else "")
@@ -175,6 +183,11 @@ def _chart(name: str, body: Any, new: Version, old: Version | None, there: str) 
                     "```",
                 ]
             )
+
+
+def _rises(line: list[tuple[float, float]]) -> bool:
+    """Whether it is one curve, and not one for each class in the same columns."""
+    return all(a < b for (a, _), (b, _) in itertools.pairwise(line))
 
 
 def _curve(version: Version, path: str, x: str, y: str) -> list[tuple[float, float]]:

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
-from scipy.stats import binom
 
 from headrace.registry.ledger import Entry
 
@@ -73,6 +72,8 @@ def p_better(better: Any, worse: Any) -> Any:
     Source: McNemar 1947, "Note on the sampling error of the difference between correlated proportions or percentages"; one-sided,
     exact: binomial over the records on which the two differ.
     """
+    from scipy.stats import binom  # as long to import as all the rest of a rollback, which compares nothing
+
     return binom.sf(np.asarray(better) - 1, np.asarray(better) + np.asarray(worse), 0.5)
 
 
