@@ -13,7 +13,7 @@ from prefect.runtime import flow_run
 
 from headrace.dagfile import locked_outs
 from headrace.flow.launcher import Stage
-from headrace.flow.run import Run
+from headrace.flow.run import EndState, Run
 from headrace.settings import Settings
 from headrace.tracking.links import RunPage, find_run_page, publish
 
@@ -80,6 +80,9 @@ class Shown:
         """Write the run's artifact, a line for every stage and step; add links that were not known before."""
         if not self.is_on:
             return
+        report = self._run.outcomes.get("report")
+        if report is not None and report.state is EndState.RAN:
+            self.publish_report()
         if self._unlinked and self.page is not None:
             with get_client(sync_client=True) as client:
                 for stage, made in self._unlinked.values():
