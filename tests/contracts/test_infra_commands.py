@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from tests.infra import (
     programs_of,
     secret_manifests,
 )
+from tests.projects import REPOSITORY
 
 DOCKERFILE = (INFRA / "Dockerfile").read_text()
 SERVICES: dict[str, Any] = documents((INFRA / "compose.yaml").read_text())[0]["services"]
@@ -78,3 +80,33 @@ def variables(manifests: list[dict[str, Any]]) -> set[str]:
         manifest = json.loads(path.read_text())["job_configuration"]["job_manifest"]
         found |= {each["name"] for each in manifest["spec"]["template"]["spec"]["containers"][0]["env"]}
     return found
+
+
+PAGES = [REPOSITORY / "docs" / "how-to" / name for name in ("run-in-containers.md", "run-on-kubernetes.md")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.stem))
+def test_a_page_names_what_there_is(page: Path) -> None:
+    """Files, build arguments, targets, variables and commands that somebody will type."""
+    text = page.read_text()
+    made = {"infra/.env", "infra/.secrets/", "infra/.secrets/kubernetes.yaml", "infra/k8s/iam", "infra/k8s/base"}
+    files = {each.rstrip(".,:") for each in re.findall(r"\b(?:infra|tests)/[\w./*-]+", text)} - made
+    arguments = set(re.findall(r"--build-arg (\w+)=", text))
+    targets = set(re.findall(r"--target (\w+)", text))
+    compose = (INFRA / "compose.yaml").read_text()
+    ports = set(re.findall(r"`(\w+_(?:PORT|IMAGE))`", text)) - {"RUN_IMAGE"}
+
+    assert [each for each in files if not list(REPOSITORY.glob(each))] == []
+    assert arguments <= set(re.findall(r"(?m)^ARG (\w+)", DOCKERFILE))
+    assert targets <= set(re.findall(r" AS (\w+)$", DOCKERFILE, re.MULTILINE))
+    assert [each for each in ports if f"${{{each}:-" not in compose] == []
+
+
+def test_the_page_lists_what_a_deployment_may_change() -> None:
+    """A name that no template has is ignored without a word."""
+    (names,) = re.findall(r"in its `job_variables`: (.*?)\. `HEADRACE", PAGES[1].read_text(), re.DOTALL)
+    listed = set(re.findall(r"`(\w+)`", names))
+    has = [set(json.loads(path.read_text())["variables"]["properties"]) for path in (K8S / "base" / "pools").glob("*.json")]
+
+    assert listed <= set.union(*has)
+    assert listed - {"gpus", "node_selector"} <= set.intersection(*has)
