@@ -144,7 +144,7 @@ def verify(
     if as_json:
         show({"asked": what, "is_whole": not wrong, "edges": [asdict(edge) for edge in edges]})
     if wrong:
-        raise ChainBroken(f"{what}: {', '.join(wrong)} {'is' if len(wrong) == 1 else 'are'} not what was recorded. See above.")
+        raise ChainBroken(f"{what}: not what was recorded: {', '.join(wrong)}. The lines above say what was found.")
     if not as_json:
         left = sum(edge.state == "gone" for edge in edges)
         typer.echo(

@@ -194,7 +194,9 @@ def check_store(run: Run) -> None:
     Raises:
         EngineError: MLflow does not answer.
     """
-    if any(step.name in WRITE_TO_STORE for step in pending(run)):
+    if any(
+        step.name in WRITE_TO_STORE for step in steps_of(run)
+    ):  # also one that is done: its key follows from what will be made
         from headrace.tracking.store import check
 
         check(run.settings.tracking_uri)

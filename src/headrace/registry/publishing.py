@@ -114,7 +114,9 @@ def shared_ledger(settings: Settings) -> SharedLedger | None:
     branch = state_branch(settings)
     if branch is None:
         return None
-    is_wanted = settings.is_state_branch_named or current_branch(settings.project) == branch.name or _marker(settings.ledger).exists()
+    is_wanted = (
+        settings.is_state_branch_named or current_branch(settings.project) == branch.name or _marker(settings.ledger).exists()
+    )
     if is_wanted or (settings.is_shared_registry and branch.tip() is not None):
         return SharedLedger(branch, settings.ledger)
     return None

@@ -61,7 +61,17 @@ def server(settings: Settings, secret: Secrets, *, port: int) -> Service:
     return Service(
         name=NAME,
         title="flows and schedules",
-        command=(sys.executable, "-m", "headrace.flow.prefect_program", "server", "start", "--host", "127.0.0.1", "--port", str(port)),
+        command=(
+            sys.executable,
+            "-m",
+            "headrace.flow.prefect_program",
+            "server",
+            "start",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+        ),
         variables=variables,
         inherits=("PREFECT_SERVER_DATABASE_",),
         is_ready=lambda: ask(f"{url}/api/health", timeout_s=2)[0] == 200,
