@@ -68,7 +68,18 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}/api"
     with (home / "server.log").open("w") as log:
         server = subprocess.Popen(
-            [PYTHON, "-m", "headrace.flow.prefect_program", "server", "start", "--host", "127.0.0.1", "--port", str(port), "--no-ui"],
+            [
+                PYTHON,
+                "-m",
+                "headrace.flow.prefect_program",
+                "server",
+                "start",
+                "--host",
+                "127.0.0.1",
+                "--port",
+                str(port),
+                "--no-ui",
+            ],
             env={**os.environ, "PREFECT_HOME": str(home)},
             stdout=log,
             stderr=log,

@@ -70,6 +70,7 @@ def workspace(folder: Path, package: Path, predictions: Path, test: Path) -> Wor
         report=folder / "promotion.json",
         ledger=folder / "ledger.jsonl",
         cache=folder / "cache",
+        project=folder,
     )
 
 

@@ -11,6 +11,20 @@ from headrace.registry.looks import Allowance, is_better, p_better
 Decision = Literal["promoted", "kept", "awaiting approval", "refused"]
 
 
+class Conditions(Section):
+    """Section `promote.conditions` of params.yaml."""
+
+    max_mb: Annotated[float, Field(gt=0)] | None = None
+    """Of all files of the package; none: no limit."""
+    max_latency_ms: Annotated[float, Field(gt=0)] | None = None
+    """Median time for one record, on the machine that promotes; none: no limit."""
+    test_sets: dict[str, str] = Field(default_factory=dict)
+    """Further test sets, such as `recent: data/recent`: name to a folder of records, from the project's folder, on which the challenger
+    must not be shown to be worse."""
+    max_regression: Annotated[float, Field(ge=0, le=1)] = 0.02
+    """How far below 0 the lower bound of the paired difference in accuracy may lie on each of `test_sets`."""
+
+
 class PromoteParams(Section):
     """Section `promote` of params.yaml."""
 
@@ -24,6 +38,8 @@ class PromoteParams(Section):
     """How many comparisons the budget is for; each may spend an equal part. Beyond them nothing is promoted until one is a year old."""
     max_regression: Annotated[float, Field(ge=0, le=1)] = 0.005
     """With require not_worse: how far below 0 the lower bound of the paired difference in accuracy may lie."""
+    conditions: Conditions = Conditions()
+    """Limits of size and latency, and further test sets."""
     resamples: Annotated[int, Field(ge=100, le=10_000_000)] = 10_000
     """Bootstrap samples of the interval."""
     seed: Annotated[int, Field(ge=0)] = 17

@@ -139,6 +139,7 @@ def promote_challenger(settings: Settings, *, approve: bool = False) -> Told:
             report=project / "reports" / "promotion.json",
             ledger=settings.ledger,
             cache=settings.state_home / "packages",
+            project=project,
             shared=shared_ledger(settings),
         ),
         actor=_actor(settings),

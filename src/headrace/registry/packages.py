@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from headrace.dataset.schema import INFO_NAME
 from headrace.dataset.shards import iter_tables
 from headrace.errors import RegistryError
@@ -87,6 +89,12 @@ def read_ids(path: Path) -> frozenset[str]:
     """What `write_ids` wrote, also where it has been unpacked on the way: MLflow stores *.gz in S3 as encoded, and clients decode that."""
     content = path.read_bytes()
     return frozenset((gzip.decompress(content) if content.startswith(GZIP) else content).decode().split())
+
+
+def unseen(ids: Sequence[str], trained: frozenset[str]) -> tuple[np.ndarray, int]:
+    """Positions of the records that are not among those of `read_ids`, and how many are."""
+    seen = np.array([record_id[:ID_DIGITS] in trained for record_id in ids], dtype=bool)
+    return np.flatnonzero(~seen), int(seen.sum())
 
 
 def lay_out(

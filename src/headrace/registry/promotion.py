@@ -5,16 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from headrace.dataset.schema import read_info
 from headrace.errors import RegistryError
-from headrace.evaluation.predictions import Decisions, read_predictions
+from headrace.evaluation.predictions import read_predictions
 from headrace.evaluation.significance import paired_bootstrap
 from headrace.registry.champions import crown, finish_interrupted, history
+from headrace.registry.conditions import over_limits, worse_elsewhere
 from headrace.registry.counting import ask, count
 from headrace.registry.judgement import Measured, PromoteParams, Promotion, judge
-from headrace.registry.packages import ID_DIGITS, TRAINED_IDS, Package, read_ids, read_package
+from headrace.registry.packages import TRAINED_IDS, Package, read_ids, read_package, unseen
 from headrace.registry.publishing import SharedLedger, decide
 from headrace.registry.scoring import predict_package
 from headrace.registry.tags import CHALLENGER, CHAMPION, PACKAGE_TAG
@@ -42,6 +41,8 @@ class Workspace:
     ledger: Path
     cache: Path
     """Downloaded packages and their predictions, on this machine."""
+    project: Path
+    """Folder that the paths of `promote.conditions.test_sets` start from."""
     shared: SharedLedger | None = None
     """The ledger on the state branch, of which `ledger` is the copy here."""
 
@@ -127,11 +128,12 @@ def _decide(
 ) -> Promotion:
     digest = read_info(workspace.test).digest
     number = int(challenger.version)
+    over = over_limits(params.conditions, package, workspace.test)
     if champion is None:
         return Promotion(
             model=model,
-            decision="promoted",
-            reasons=["The first model of this name: there is no champion to compare with."],
+            decision="refused" if over else "promoted",
+            reasons=over or ["The first model of this name: there is no champion to compare with."],
             challenger_version=number,
             champion_version=None,
             test_digest=digest,
@@ -145,6 +147,8 @@ def _decide(
         champion_version=int(champion.version),
         test_digest=digest,
     )
+    if over:
+        return pending.model_copy(update={"reasons": over})
     differing = _schema_differences(package, held)
     if differing:
         name = f"Register it under a name of its own (register.model): champions of {model} answer requests of one schema."
@@ -155,7 +159,7 @@ def _decide(
         raise RegistryError(
             f"{workspace.predictions} holds predictions for other records than {workspace.test}. Run `headrace run` first."
         )
-    compared, left_out = _unseen(ours, read_ids(held.folder.parent / TRAINED_IDS))
+    compared, left_out = unseen(ours.ids, read_ids(held.folder.parent / TRAINED_IDS))
     if not compared.size:
         reason = f"The champion was trained on all {left_out} test records, so the two cannot be compared. Test on other records."
         return pending.model_copy(update={"reasons": [reason], "left_out": left_out})
@@ -180,6 +184,20 @@ def _decide(
             "p": measured.p,
         }
     )
+    worse = list(
+        worse_elsewhere(
+            params.conditions,
+            package,
+            held,
+            project=workspace.project,
+            cache=workspace.cache / "predictions",
+            resamples=params.resamples,
+            seed=params.seed,
+            confidence=params.confidence,
+        )
+    )
+    if worse:
+        return pending.model_copy(update={"reasons": worse})
     look, is_counted = ask(workspace.ledger, params, pending, package.digest)
     decision, reason = judge(params, measured, look, approve=approve)
     reasons = [reason]
@@ -190,11 +208,6 @@ def _decide(
         # Counted before anything follows from it: a kill from here on gives no look back.
         count(workspace.ledger, outcome, package.digest, actor, workspace.shared)
     return outcome
-
-
-def _unseen(ours: Decisions, trained: frozenset[str]) -> tuple[np.ndarray, int]:
-    seen = np.array([record_id[:ID_DIGITS] in trained for record_id in ours.ids], dtype=bool)
-    return np.flatnonzero(~seen), int(seen.sum())
 
 
 def _schema_differences(new: Package, old: Package) -> list[str]:

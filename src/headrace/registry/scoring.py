@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from headrace.evaluation.predictions import Decisions
 from headrace.plugins import resolve
 from headrace.registry.packages import Package
 from headrace.storage.local import atomic_path
+
+if TYPE_CHECKING:
+    from headrace.registry.pyfunc import PackagedModel
 
 ROWS_AT_ONCE = 512
 
@@ -43,19 +46,28 @@ def predict_package(package: Package, split: Path, *, cache: Path) -> Decisions:
     return Decisions(ids, known, predicted)
 
 
-def _predict(package: Package, split: Path, task_name: str, record: Mapping[str, Any]) -> np.ndarray:
+def open_package(package: Package) -> "PackagedModel":
+    """The package ready to predict.
+
+    Raises:
+        RegistryError: the program is refused, because it would run code, or does not load in this environment.
+    """
     from headrace.registry.pyfunc import PackagedModel
     from headrace.training.pt2 import ProgramRefused, open_program
 
     try:
-        model = PackagedModel(package.folder, open_program)
+        return PackagedModel(package.folder, open_program)
     except ProgramRefused as error:
         raise RegistryError(f"The package is not used. {error}") from None
     except (RuntimeError, ValueError, KeyError, OSError) as error:
         raise RegistryError(
-            f"The champion's package is intact, but torch cannot load it here: {' '.join(str(error).split())[:300]}. "
+            f"The package is intact, but torch cannot load it here: {' '.join(str(error).split())[:300]}. "
             f"Compare in an environment of its requirements.txt ({package.folder / 'requirements.txt'})."
         ) from error
+
+
+def _predict(package: Package, split: Path, task_name: str, record: Mapping[str, Any]) -> np.ndarray:
+    model = open_package(package)
     task = resolve("tasks", task_name, None, where="task of the test split")
     parts: list[np.ndarray] = []
     for table in iter_tables(split):
