@@ -21,7 +21,6 @@ from headrace.registry.champions import rollback
 from headrace.registry.judgement import PromoteParams, Promotion, short
 from headrace.registry.looks import allowance, looks_of
 from headrace.registry.packages import trained_ids
-from headrace.registry.promotion import Workspace, promote
 from headrace.registry.publishing import shared_ledger
 from headrace.registry.versions import RegisterParams, register
 from headrace.settings import Settings, current_branch, git
@@ -121,6 +120,9 @@ def register_package(settings: Settings, *, say: Say) -> Told:
 
 def promote_challenger(settings: Settings, *, approve: bool = False) -> Told:
     """Compare challenger and champion on the challenger's test split, and decide; writes reports/promotion.json."""
+    # Here: Arrow and scipy.stats come with it, and whoever rolls back in an emergency waits for neither.
+    from headrace.registry.promotion import Workspace, promote
+
     project = settings.project
     verdict = _read(project / "reports" / "evaluate.json")["verdict"]
     model = _section(settings, "register", RegisterParams).model
