@@ -263,27 +263,32 @@ def _side(policies: list[Mapping[str, Any]], direction: str, here: str, there: s
 # ---- who may do what in the bucket
 
 
-def iam_allows(policy: Mapping[str, Any], action: str, key: str, *, bucket: str = "headrace") -> bool:
-    """Whether a policy lets its holder do `s3:<action>` with a key, or list under it, over TLS."""
-    allowed = False
-    for statement in policy["Statement"]:
-        if not any(fnmatch.fnmatchcase(f"s3:{action}", each) for each in statement["Action"]):
-            continue
-        listing = action == "ListBucket"
-        resource = f"arn:aws:s3:::{bucket}" if listing else f"arn:aws:s3:::{bucket}/{key}"
-        if not any(fnmatch.fnmatchcase(resource, each) for each in statement["Resource"]):
-            continue
-        holds = True
-        for test, wanted in statement.get("Condition", {}).items():
-            facts = {"s3:prefix": key if listing else "", "aws:SecureTransport": "true"}
-            for name, values in wanted.items():
-                patterns = values if isinstance(values, list) else [values]
-                assert test in {"StringLike", "Bool"}, test
-                holds = holds and any(fnmatch.fnmatchcase(facts[name], each) for each in patterns)
-        if holds and statement["Effect"] == "Deny":
-            return False
-        allowed = allowed or holds
-    return allowed
+def iam_allows(policy: Mapping[str, Any], action: str, key: str | None, *, bucket: str = "headrace") -> bool:
+    """Whether a policy lets its holder do `s3:<action>` with a key, or list under it, over TLS; None: list without saying where."""
+    meant = [each for each in policy["Statement"] if _applies(each, action, key, bucket)]
+    return bool(meant) and all(each["Effect"] == "Allow" for each in meant)
+
+
+def _applies(statement: Mapping[str, Any], action: str, key: str | None, bucket: str) -> bool:
+    is_listing = action == "ListBucket"
+    resource = f"arn:aws:s3:::{bucket}" if is_listing else f"arn:aws:s3:::{bucket}/{key}"
+    facts = {"aws:SecureTransport": "true", **({"s3:prefix": key} if is_listing and key is not None else {})}
+    return (
+        any(fnmatch.fnmatchcase(f"s3:{action}", each) for each in statement["Action"])
+        and any(fnmatch.fnmatchcase(resource, each) for each in statement["Resource"])
+        and all(
+            _holds(test, facts.get(name), values if isinstance(values, list) else [values])
+            for test, wanted in statement.get("Condition", {}).items()
+            for name, values in wanted.items()
+        )
+    )
+
+
+def _holds(test: str, fact: str | None, patterns: list[str]) -> bool:
+    assert test in {"StringLike", "StringLikeIfExists", "Bool"}, test
+    if fact is None:
+        return test.endswith("IfExists")
+    return any(fnmatch.fnmatchcase(fact, each) for each in patterns)
 
 
 def seaweed_allows(actions: Iterable[str], action: str, key: str, *, bucket: str = "headrace") -> bool:

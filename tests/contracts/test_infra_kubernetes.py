@@ -463,6 +463,12 @@ def test_each_role_may_do_its_work_and_nothing_else(role: str) -> None:
 
 
 @pytest.mark.parametrize("role", MAY)
+def test_only_who_runs_dvc_may_ask_for_what_is_not_there(role: str) -> None:
+    """S3 answers 403 instead of 404 to who may not list, which DVC takes for an error; who may, can list the names of all."""
+    assert iam_allows(policy(role), "ListBucket", None) is (role == "train")
+
+
+@pytest.mark.parametrize("role", MAY)
 def test_the_s3_server_of_infra_has_the_same_roles(role: str) -> None:
     """SeaweedFS knows no difference between writing and deleting; all else is as in the policies."""
     actions = script("passwords.py").S3_ACTIONS[role]
