@@ -29,6 +29,8 @@ class FaultyProxy:
         self.fault = ""
         self.method = ""
         """Only requests with this method are spoiled; '' is all."""
+        self.part = ""
+        """Only requests whose path has it are spoiled."""
         self.times = 0
         self.after = 0
         """So many requests pass first."""
@@ -40,15 +42,15 @@ class FaultyProxy:
         self.url = ""
         self.lock = threading.Lock()
 
-    def spoil(self, fault: str, times: int, *, method: str = "", after: int = 0) -> None:
+    def spoil(self, fault: str, times: int, *, method: str = "", part: str = "", after: int = 0) -> None:
         """From now on."""
-        self.fault, self.times, self.method, self.after, self.requests = fault, times, method, after, 0
+        self.fault, self.times, self.method, self.part, self.after, self.requests = fault, times, method, part, after, 0
 
-    def takes(self, method: str) -> str:
+    def takes(self, method: str, path: str = "") -> str:
         """The fault of this request, '' for none."""
         with self.lock:
             self.requests += 1
-            if self.requests <= self.after or self.times <= 0 or self.method not in ("", method):
+            if self.requests <= self.after or self.times <= 0 or self.method not in ("", method) or self.part not in path:
                 return ""
             self.times -= 1
             return self.fault
@@ -63,7 +65,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _pass_on(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        fault = self.server.state.takes(self.command)
+        fault = self.server.state.takes(self.command, self.path)
         self.server.state.asked.append(f"{self.command} {self.path}")
         if fault in ("busy", "expired"):
             code, status = ("SlowDown", 503) if fault == "busy" else ("ExpiredToken", 400)

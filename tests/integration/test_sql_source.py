@@ -134,7 +134,7 @@ def test_a_table_that_is_dropped_while_it_is_read_is_read_to_its_end(shop: Shop,
         def say(self, line: str) -> None: ...
 
     refresh([shop.source()], shop.lock, shop.places, Watching())
-    dropped.join(30)
+    dropped.join(120)
 
     assert sum(seen) == 5000
     with pytest.raises(SourceError, match='relation "t" does not exist'):
