@@ -298,8 +298,8 @@ def explain(message: str, project: Path) -> str:
     if "dvc.lock" in message and (project / "dvc.lock").exists():
         if has_conflict(project):
             return (
-                "dvc.lock has the marks of a merge conflict. `headrace setup`, then `git checkout --merge dvc.lock` merges it stage by stage; "
-                "or take one side, `git checkout --ours dvc.lock`. Then `headrace run`."
+                "dvc.lock has the marks of a merge conflict. `headrace setup`, then `git checkout --merge dvc.lock` merges it stage by "
+                "stage; or take one side, `git checkout --ours dvc.lock`. Then `headrace run`."
             )
         return (
             f"{message}. `headrace run` puts the last good one back; where it has none, `git checkout dvc.lock` brings the committed "
