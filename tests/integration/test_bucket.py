@@ -2,11 +2,15 @@
 
 import hashlib
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from tests.faulty_proxy import FaultyProxy, proxy
+from tests.projects import wait_until
 from tests.services import ObjectStore, free_port
 
 from headrace.errors import ConfigError, DataError, EngineError
@@ -148,3 +152,49 @@ def test_a_bucket_that_is_not_there_is_named(bucket: Callable[..., Bucket], tmp_
 def test_an_object_that_is_not_there_is_named(bucket: Callable[..., Bucket]) -> None:
     with pytest.raises(DataError, match="no such object"):
         bucket().read("a/none")
+
+
+PUT = """
+import sys
+from pathlib import Path
+from headrace.settings import Settings
+from headrace.storage.s3 import Bucket
+Bucket(Settings(project=Path(sys.argv[1])), sys.argv[2], endpoint=sys.argv[3]).put(sys.argv[4], Path(sys.argv[5]))
+"""
+
+
+@pytest.mark.fault
+def test_an_upload_that_is_killed_leaves_nothing_to_see(
+    object_store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kill -9 between its parts: no object, only an unfinished upload, which `headrace gc --remote` gives up."""
+    for name, value in object_store.variables.items():
+        monkeypatch.setenv(name, value)
+    name = object_store.make_bucket()
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(200_000_000)
+    found = Bucket(Settings(project=tmp_path), name, endpoint=object_store.endpoint)
+    arguments = [str(tmp_path), name, object_store.endpoint, "key", str(tmp_path / "large")]
+    sending = subprocess.Popen([sys.executable, "-c", PUT, *arguments])
+    try:
+        uploads = wait_until(lambda: list(found.unfinished()), what="the upload's beginning")
+    finally:
+        sending.kill()
+        sending.wait()
+
+    assert found.head("key") is None
+    assert list(found.objects()) == []
+    for upload in uploads:
+        found.abandon(upload)
+        found.abandon(upload)  # one that has gone is none
+    assert list(found.unfinished()) == []
+
+
+@pytest.mark.fault
+def test_two_writers_of_one_key_both_succeed(bucket: Callable[..., Bucket]) -> None:
+    """Keys are digests, so both bring the same bytes; nothing relies on who was first."""
+    with ThreadPoolExecutor(2) as writers:
+        for _ in writers.map(lambda found: found.put("a/same", CONTENT), [bucket(), bucket()]):
+            pass
+
+    assert bucket().read("a/same", md5=MD5) == CONTENT

@@ -11,6 +11,7 @@ from tests.projects import BIN, GIT
 from tests.services import ObjectStore
 
 from headrace.errors import ConfigError, EngineError
+from headrace.flow import transfer
 from headrace.flow.transfer import pull, push
 from headrace.project.remote import add_remote, remote_line
 from headrace.project.setup import ensure_set_up
@@ -158,6 +159,73 @@ def test_a_pull_of_a_corrupted_object_fails_and_names_it(project: Project, tmp_p
         pull(there, lambda _: None)
 
     assert not (there.project / "data" / "one").exists()
+
+
+def test_a_push_with_nothing_to_do_asks_the_bucket_only(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And sees all the same what the bucket lost since."""
+    with monkeypatch.context() as patch:
+        patch.delattr(transfer, "Launcher")
+        assert push(project.settings, lambda _: None).startswith("nothing to send; ")
+
+    project.delete(TWO)
+    assert "1 repaired" in push(project.settings, lambda _: None)
+
+
+def test_results_of_the_run_cache_are_sent_once(project: Project, tmp_path: Path) -> None:
+    """DVC sends all of them each time, one after the other."""
+    client = project.store.client()
+
+    def results() -> dict[str, object]:
+        listed = client.list_objects_v2(Bucket=project.bucket, Prefix="team/runs/")["Contents"]
+        return {each["Key"]: each["LastModified"] for each in listed}
+
+    def compute(number: str) -> None:
+        """An entry as a stage leaves it, and an output to send, so that DVC has work to do."""
+        path = cache_folder(project.settings.project) / "runs" / "ab" / ("a" * 64) / (number * 64)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"cmd: {number}\n")
+        project.delete(TWO)
+        push(project.settings, lambda _: None)
+
+    compute("1")
+    before = results()
+    compute("2")
+
+    assert {key: when for key, when in results().items() if key in before} == before
+    assert len(results()) == len(before) + 1 == 2
+    there = project.elsewhere(tmp_path / "there")
+    pull(there, lambda _: None)
+    assert sorted(path.read_text() for path in cache_folder(there.project).glob("runs/??/*/*")) == ["cmd: 1\n", "cmd: 2\n"]
+
+
+@pytest.mark.fault
+def test_a_corrupted_object_of_the_cache_is_never_sent(project: Project, tmp_path: Path) -> None:
+    """DVC believes a read-only file unread; the bucket would hand it to everybody."""
+    add_remote(project.settings, f"s3://{project.bucket}/other/", name="storage")
+    local = cached(cache_folder(project.settings.project), ALONE)
+    local.chmod(0o644)
+    local.write_bytes(b"alonf\n")
+    local.chmod(0o444)
+
+    with pytest.raises(EngineError, match=r"data/one"):
+        push(project.settings, lambda _: None)
+
+    stored = project.store.client().list_objects_v2(Bucket=project.bucket, Prefix="other/files/")["Contents"]
+    assert not any(each["Key"].endswith(ALONE[2:]) for each in stored)
+
+
+@pytest.mark.fault
+def test_a_pull_replaces_a_corrupted_object_of_the_cache(project: Project) -> None:
+    local = cached(cache_folder(project.settings.project), ALONE)
+    local.chmod(0o644)
+    local.write_bytes(b"alonf\n")
+    local.chmod(0o444)
+    shutil.rmtree(project.settings.project / "data")
+
+    pull(project.settings, lambda _: None)
+
+    assert (project.settings.project / "data" / "one").read_text() == "alone\n"
+    assert local.read_text() == "alone\n"
 
 
 def test_a_bucket_that_cannot_be_used_is_not_recorded(project: Project) -> None:

@@ -1,16 +1,32 @@
 """Outputs and run-cache to the bucket and back: DVC's own transfer, looked at before and after."""
 
+import importlib
 import re
+import threading
 from collections.abc import Callable
 from typing import Any
 
 from headrace.errors import ConfigError, EngineError, HeadraceError
+from headrace.fingerprint import value_sha256
+from headrace.flow.dag import PROGRESS
 from headrace.flow.launcher import Launcher, explain
+from headrace.flow.progress import GRACE_S, MIN_BYTES_PER_S, Shown
+from headrace.flow.run import lock_digest
 from headrace.flow.workspace import hold_workspace
 from headrace.settings import Settings
-from headrace.storage.dvc_remote import Remote, check_verified, client_variables, default_remote
+from headrace.storage.dvc_remote import (
+    Remote,
+    cache_folder,
+    check_verified,
+    client_variables,
+    default_remote,
+    names_more_than_the_lock,
+)
+from headrace.storage.local import write_text
 
 MAX_NAMED = 3
+MARK = "pushed.sha256"
+"""Digest of what was pushed last, in .headrace."""
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 DOUBT = "headrace remote audit names what is missing or corrupted; --repair stores it again from a machine that has it."
 
@@ -18,13 +34,21 @@ DOUBT = "headrace remote audit names what is missing or corrupted; --repair stor
 def push(settings: Settings, say: Callable[[str], Any]) -> str:
     """Send outputs and run-cache, then see that all is there; what DVC took for sent and is not, is stored again.
 
+    Where the last push sent the same dvc.lock, and a look at the bucket finds everything there, DVC is not asked at all: it would take a
+    second longer to find out less.
+
     Raises:
         EngineError: it failed, or something is missing still.
     """
     remote = _remote(settings)
+    mark, key = settings.local / MARK, value_sha256([remote.url, remote.endpoint, lock_digest(settings.project)])
+    if remote.is_s3 and mark.exists() and mark.read_text(encoding="utf-8") == key and (headline := _all_there(settings, remote)):
+        return f"nothing to send; {headline}"
+    if remote.is_s3:  # what looks at the bucket afterwards is imported while DVC works
+        threading.Thread(target=importlib.import_module, args=("headrace.storage.audit",), daemon=True).start()
     say(f"to {remote.url}: outputs and run-cache")
     try:
-        sent = int(_ask(settings, "push"))
+        sent = int(_ask(settings, "push", say))
     except EngineError as error:
         raise EngineError(f"{error} What arrived stays there: headrace push goes on from it.") from None
     if not remote.is_s3:
@@ -38,7 +62,25 @@ def push(settings: Settings, say: Callable[[str], Any]) -> str:
             f"{len(found.left):,} of {found.objects:,} objects are not right in {remote.url} after the push, first {first.output} "
             f"({first.key}): {first.why}. {DOUBT}"
         )
+    write_text(mark, key)
     return f"{sent:,} objects sent; {found.headline}"
+
+
+def _all_there(settings: Settings, remote: Remote) -> str:
+    """The audit's headline when nothing is left to send, else ''."""
+    if names_more_than_the_lock(settings.project):
+        return ""
+    from headrace.storage.audit import audit
+    from headrace.storage.s3 import Bucket
+
+    found = audit(settings, sample=0)
+    if found.broken:
+        return ""
+    bucket = Bucket(settings, remote.bucket, endpoint=remote.endpoint)
+    there = {each.key for each in bucket.objects(f"{remote.prefix}runs/")}
+    cache = cache_folder(settings.project)
+    here = {f"{remote.prefix}{path.relative_to(cache).as_posix()}" for path in cache.glob("runs/??/*/*")}
+    return "" if here - there else found.headline
 
 
 def pull(settings: Settings, say: Callable[[str], Any]) -> str:
@@ -52,7 +94,7 @@ def pull(settings: Settings, say: Callable[[str], Any]) -> str:
     say(f"from {remote.url}: outputs and run-cache")
     with hold_workspace(settings.local):
         try:
-            counts = _ask(settings, "pull")
+            counts = _ask(settings, "pull", say)
         except EngineError as error:
             raise EngineError(f"{error}{_named(settings, remote)} {DOUBT}") from None
     told = [f"{count:,} {what}" for what, count in counts.items() if count]
@@ -81,10 +123,14 @@ def _named(settings: Settings, remote: Remote) -> str:
     return f" Broken in the bucket: {names}{' and more' if len(left) > MAX_NAMED else ''}." if left else ""
 
 
-def _ask(settings: Settings, operation: str) -> Any:
-    log: list[str] = []
-    with Launcher(settings.project, client_variables(settings)) as launcher:
-        answer = launcher.perform(operation, log.append)
+def _ask(settings: Settings, operation: str, say: Callable[[str], Any]) -> Any:
+    with Launcher(settings.project, client_variables(settings)) as launcher, Shown(operation, say, launcher.end_all) as shown:
+        answer = launcher.perform(operation, lambda line: shown.take(line, PROGRESS), progress=True)
+    if shown.is_stalled:
+        raise EngineError(
+            f"{operation} stood still: less than {MIN_BYTES_PER_S / 1000:g} kB a second for {GRACE_S:g} s. Look at the network and "
+            "the server, then run the same command again."
+        )
     if "result" not in answer:
         problem = explain(COLOURS.sub("", str(answer.get("error") or "it was killed")), settings.project)
         raise EngineError(f"{operation} failed: {problem}.")

@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ READERS = 8
 SAMPLE = 20
 MD5_CHARS = 32
 MAX_SHOWN = 20
+FEW = 200
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,8 @@ def audit(settings: Settings, *, sample: int | None = SAMPLE, repair: bool = Fal
     remote = bucket_remote(settings.project)
     bucket = Bucket(settings, remote.bucket, endpoint=remote.endpoint)
     cache = cache_folder(settings.project)
-    stored = {each.key: each for each in bucket.objects(remote.objects)}
     needs = needed(settings.project, lambda need: _read_list(need, bucket, remote, cache))
+    stored = {each.key: each for each in _stored(bucket, remote, needs)}
     broken, doubted, rest = _look(needs, stored, remote, cache)
     rest = rest if sample is None else random.Random().sample(rest, min(sample, len(rest)))
     with ThreadPoolExecutor(READERS) as readers:
@@ -91,6 +93,14 @@ def audit(settings: Settings, *, sample: int | None = SAMPLE, repair: bool = Fal
     there = sum(stored[remote.key(md5)].size for md5 in needs if remote.key(md5) in stored)
     ordered = sorted(broken.values(), key=lambda each: (each.stage, each.output, each.key))
     return Audit(remote.url, len(needs), there, len(hashes), ordered)
+
+
+def _stored(bucket: Bucket, remote: Remote, needs: dict[str, Need]) -> Iterable[Stored]:
+    """What is there of what is needed: asked one by one where that is little, since a team's bucket has many objects more."""
+    if len(needs) > FEW:
+        return bucket.objects(remote.objects)
+    with ThreadPoolExecutor(READERS) as readers:
+        return [each for each in readers.map(lambda md5: bucket.head(remote.key(md5)), needs) if each is not None]
 
 
 def bucket_remote(project: Path) -> Remote:

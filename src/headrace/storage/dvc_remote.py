@@ -17,7 +17,7 @@ from typing import Any
 
 from headrace.errors import ConfigError
 from headrace.params import read_yaml
-from headrace.settings import Settings
+from headrace.settings import Settings, git
 from headrace.storage.local import write_text
 
 CHUNK = 1024 * 1024
@@ -165,7 +165,7 @@ def file_md5(path: Path) -> str:
 
 
 def needed(project: Path, read_list: Callable[[Need], bytes | None]) -> dict[str, Need]:
-    """Every object that dvc.lock needs, by MD5; outputs that are not cached or not pushed need none.
+    """Every object that dvc.lock needs, by MD5; outputs that are not cached, or not pushed to it, need none.
 
     Args:
         project: the project's folder.
@@ -193,6 +193,13 @@ def needed(project: Path, read_list: Callable[[Need], bytes | None]) -> dict[str
     return found
 
 
+def names_more_than_the_lock(project: Path) -> bool:
+    """Whether more is to be sent than the outputs in dvc.lock: files of `dvc add`, outputs with a remote of their own."""
+    if re.search(r"\bremote:", (project / "dvc.yaml").read_text(encoding="utf-8")):
+        return True
+    return bool(git(project, "ls-files", "--cached", "--others", "--exclude-standard", "--", "*.dvc"))
+
+
 def _children(need: Need, content: bytes | None) -> Iterator[Need]:
     for each in json.loads(content) if content is not None else []:
         yield Need(str(each["md5"]), f"{need.output}/{each['relpath']}", need.stage, None)
@@ -204,7 +211,9 @@ def _not_pushed(path: Path) -> set[str]:
             entries = stage.get(kind) or []
             for entry in entries if isinstance(entries, list) else [entries]:
                 for name, options in entry.items() if isinstance(entry, dict) else ():
-                    if isinstance(options, dict) and not (options.get("cache", True) and options.get("push", True)):
+                    if not isinstance(options, dict):
+                        continue
+                    if not (options.get("cache", True) and options.get("push", True)) or "remote" in options:
                         yield str(name)
 
     stages = (read_yaml(path).get("stages") or {}).values()
