@@ -4,13 +4,8 @@ It runs as a small process of its own, `python -m headrace.flow.dag`, started by
 flow's process imports prefect, and every operation runs in a fork of it, so that a stage costs no second import and can be killed
 with its whole process group. docs/decisions/0004-one-fork-per-stage.md has the figures.
 
-<<<<<<< Updated upstream
-Of DVC it uses `Repo` with `index.graph`, `reproduce`, `checkout`, `push`, `pull`, `cache.local.check`, and of a stage `status()`,
-names, deps, outs and params.
-=======
 Of DVC it uses `Repo` with `index.graph`, `reproduce`, `checkout`, `push`, `pull`, and of a stage `status()`, names, deps, outs and params;
-it replaces how the cache is checked, how the run-cache is sent and how progress is shown.
->>>>>>> Stashed changes
+it replaces `cache.local.check`, the sending of the run-cache and the bars of a transfer.
 """
 
 import contextlib
@@ -254,38 +249,21 @@ def commit(stage: str) -> None:
         repo.commit(stage, force=True)
 
 
-<<<<<<< Updated upstream
-def push(targets: list[str] | None = None, *, run_cache: bool = True) -> int:
+def push(targets: list[str] | None = None, *, run_cache: bool = True, progress: bool = False) -> int:
     """Send outputs (those of stages or at paths, else all) and run-cache to the remote; returns how many objects were new there."""
     from dvc.repo import Repo
 
-    with Repo(_wait_for_lock=True) as repo:
+    with Repo(_wait_for_lock=True) as repo, _metered(repo, progress=progress):
         return int(repo.push(targets=targets, run_cache=run_cache))
 
 
-def pull(targets: list[str] | None = None, *, run_cache: bool = True) -> dict[str, int]:
+def pull(targets: list[str] | None = None, *, run_cache: bool = True, progress: bool = False) -> dict[str, int]:
     """Bring outputs, as with `push`, and run-cache, and check them out; returns counts by what happened."""
     from dvc.repo import Repo
 
-    with Repo(_wait_for_lock=True) as repo:
+    with Repo(_wait_for_lock=True) as repo, _metered(repo, progress=progress):
         stats = repo.pull(targets=targets, run_cache=run_cache, force=True)["stats"]
         return {str(what): int(count) for what, count in stats.items()}
-=======
-def push(*, progress: bool = False) -> int:
-    """Send outputs and run-cache to the default remote; returns how many objects were new there. `progress` writes lines of it."""
-    from dvc.repo import Repo
-
-    with Repo(_wait_for_lock=True) as repo, _metered(repo, progress=progress):
-        return int(repo.push(run_cache=True))
-
-
-def pull(*, progress: bool = False) -> dict[str, int]:
-    """Bring outputs and run-cache from the default remote and check them out; returns counts by what happened."""
-    from dvc.repo import Repo
-
-    with Repo(_wait_for_lock=True) as repo, _metered(repo, progress=progress):
-        return {str(what): int(count) for what, count in repo.pull(run_cache=True, force=True)["stats"].items()}
->>>>>>> Stashed changes
 
 
 @contextlib.contextmanager
