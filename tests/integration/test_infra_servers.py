@@ -4,9 +4,11 @@ No container engine is needed: what an engine adds (users, limits, networks) is 
 """
 
 import base64
+import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import time
 import urllib.error
@@ -85,11 +87,12 @@ class Composition:
         try:
             yield
         finally:
-            os.killpg(process.pid, 15)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
             try:
                 process.wait(20)
             except subprocess.TimeoutExpired:
-                os.killpg(process.pid, 9)
+                os.killpg(process.pid, signal.SIGKILL)
                 process.wait(20)
 
     def wait(self, name: str, url: str) -> None:
