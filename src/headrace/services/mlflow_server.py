@@ -11,6 +11,7 @@ from headrace.services.asking import ask
 from headrace.services.credentials import ACCESS_KEY, REGION, USER, Secrets
 from headrace.services.service import Service
 from headrace.settings import Settings, child_environment
+from headrace.storage.dvc_remote import client_of
 from headrace.storage.local import write_text
 from headrace.tracking.secrets import strip_secrets
 from headrace.tracking.store import prepare as prepare_sqlite
@@ -119,7 +120,7 @@ def service(settings: Settings, secret: Secrets, *, port: int, destination: str,
         secret: its password.
         port: to listen on.
         destination: of artifacts.
-        store_url: of the local S3 server, when artifacts go there; None: the user's own bucket, with the keys of the environment.
+        store_url: of the local S3 server, when artifacts go there; None: the user's own bucket, with the keys of the settings.
     """
     folder = settings.services_folder / NAME
     variables = {
@@ -136,6 +137,10 @@ def service(settings: Settings, secret: Secrets, *, port: int, destination: str,
     if store_url is not None and destination.startswith("s3://"):
         variables |= {"MLFLOW_S3_ENDPOINT_URL": store_url, "AWS_DEFAULT_REGION": REGION, "AWS_EC2_METADATA_DISABLED": "true"}
         variables |= {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": secret.s3_secret_key}
+    elif destination.startswith("s3://"):  # the user's bucket, as the DVC remote reaches it
+        variables |= client_of(settings, settings.s3_endpoint)
+        if settings.s3_endpoint:
+            variables["MLFLOW_S3_ENDPOINT_URL"] = settings.s3_endpoint
     command = [sys.executable, "-m", "mlflow", "server", "--app-name", "basic-auth", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--workers", "1", "--artifacts-destination", destination]
     command += ["--allowed-hosts", f"127.0.0.1:{port},localhost:{port}"]

@@ -117,7 +117,11 @@ def client_variables(settings: Settings) -> dict[str, str]:
     remote = default_remote(settings.project)
     if remote is None or not remote.is_s3:
         return {}
-    endpoint = remote.endpoint or settings.s3_endpoint
+    return client_of(settings, remote.endpoint or settings.s3_endpoint)
+
+
+def client_of(settings: Settings, endpoint: str | None) -> dict[str, str]:
+    """What any S3 client that is not ours needs in its environment for this server: DVC's process, MLflow's server."""
     found = settings.s3_variables(endpoint)
     if endpoint:  # servers other than Amazon's refuse the client's new default
         found |= {"AWS_REQUEST_CHECKSUM_CALCULATION": "when_required", "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required"}

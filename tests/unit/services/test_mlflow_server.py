@@ -8,7 +8,7 @@ import pytest
 from headrace.errors import ConfigError
 from headrace.services.credentials import read_or_make
 from headrace.services.mlflow_server import artifacts, database_url, service
-from headrace.settings import Settings
+from headrace.settings import WORKLOAD_IDENTITY, Settings, load_settings
 
 
 @pytest.fixture
@@ -77,3 +77,22 @@ def test_the_users_own_bucket_gets_the_users_own_keys(settings: Settings) -> Non
 
     assert made.inherits == ("AWS_",)
     assert not any(name.startswith("AWS_") for name in made.variables)
+
+
+def test_keys_and_server_of_env_reach_it_too(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same settings configure our client, DVC's remote and MLflow: a file that only two of them read would split a team's data."""
+    for name in WORKLOAD_IDENTITY:
+        monkeypatch.delenv(name, raising=False)
+    (settings.project / ".env").write_text(
+        "AWS_ENDPOINT_URL_S3=https://s3.example.com\nAWS_ACCESS_KEY_ID=AKIAEXAMPLE\nAWS_SECRET_ACCESS_KEY=canary\n"
+    )
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    read = load_settings(settings.project).model_copy(update={"home": settings.home})
+    read.services_folder.mkdir(parents=True)
+
+    made = service(read, read_or_make(read.services_folder), port=5000, destination="s3://team/runs", store_url=None)
+
+    assert made.variables["MLFLOW_S3_ENDPOINT_URL"] == made.variables["AWS_ENDPOINT_URL_S3"] == "https://s3.example.com"
+    assert made.variables["AWS_SECRET_ACCESS_KEY"] == "canary"
+    assert "canary" not in " ".join(made.command)
