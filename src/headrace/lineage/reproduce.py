@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from headrace.dagfile import Stanza, read_stanzas
 from headrace.errors import ConfigError, DataError, StageFailed
 from headrace.lineage.evidence import Evidence, gather, recorded
 from headrace.lineage.worktree import Worktree, check_out
@@ -101,9 +100,9 @@ def reproduce(
             "--allow-dirty applies the changes that were kept with it, as far as git knew the files."
         )
     with check_out(settings, evidence) as tree:
-        stanzas = _ordered(read_stanzas(tree.project))
-        again = _from(stanzas, start)
-        before = [name for name in stanzas if name not in again]
+        stages = _ordered(evidence.stages)
+        again = _from(stages, start)
+        before = [name for name in stages if name not in again]
         say(
             f"{evidence.title}: commit {evidence.commit[:10]}{' with its recorded changes' if evidence.is_dirty else ''} in a worktree"
         )
@@ -139,18 +138,23 @@ def reproduce(
     )
 
 
-def _ordered(stanzas: Mapping[str, Stanza]) -> list[str]:
-    """Names of the stages, parents before children."""
-    makers = {out: name for name, stanza in stanzas.items() for out in stanza.outs}
+def _ordered(stages: Mapping[str, Any]) -> list[str]:
+    """Names of the stages in dvc.lock, parents before children; there foreach and matrix are written out."""
+    made = {str(out["path"]): name for name, entry in stages.items() for out in entry.get("outs") or []}
     parents = {
-        name: {maker for dep in stanza.deps for out, maker in makers.items() if dep == out or dep.startswith(f"{out}/")}
-        for name, stanza in stanzas.items()
+        name: {
+            maker
+            for dep in entry.get("deps") or []
+            for out, maker in made.items()
+            if dep["path"] == out or str(dep["path"]).startswith(f"{out}/") or out.startswith(f"{dep['path']}/")
+        }
+        for name, entry in stages.items()
     }
     done: list[str] = []
     while len(done) < len(parents):
         ready = [name for name in parents if name not in done and parents[name] <= set(done)]
         if not ready:
-            raise ConfigError("the stages of the recorded dvc.yaml need each other in a circle.")
+            raise ConfigError("the stages of the recorded dvc.lock need each other in a circle.")
         done += ready
     return done
 
@@ -159,7 +163,7 @@ def _from(stages: list[str], start: str | None) -> list[str]:
     if start is None:
         return stages
     if start not in stages:
-        raise ConfigError(f"the recorded dvc.yaml has no stage '{start}'.{did_you_mean(start, stages)}")
+        raise ConfigError(f"the recorded dvc.lock has no stage '{start}'.{did_you_mean(start, stages)}")
     return stages[stages.index(start) :]
 
 

@@ -6,7 +6,7 @@ An edge is `ok`, `broken`, or `gone`: what it led to is not on this machine or w
 import hashlib
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,14 +52,20 @@ def verify(settings: Settings, what: str) -> Iterator[Edge]:
             )
             return
         objects = Objects(settings)
-        yield _tags(evidence)
-        yield _params(evidence)
-        yield _suite(evidence)
-        yield _links(evidence, objects)
-        yield code_edge(settings.project, evidence)
-        yield _source_list(evidence)
-        yield from _sources(settings, evidence)
-        yield from _outputs(evidence, objects, package)
+        parts: dict[str, Callable[[], Iterable[Edge]]] = {
+            "tags": lambda: [_tags(evidence)],
+            "params": lambda: [_params(evidence)],
+            "suite": lambda: [_suite(evidence)],
+            "stages": lambda: [_links(evidence, objects)],
+            "code": lambda: [code_edge(settings.project, evidence)],
+            "sources": lambda: [_source_list(evidence), *_sources(settings, evidence)],
+            "outputs": lambda: _outputs(evidence, objects, package),
+        }
+        for name, look in parts.items():
+            try:
+                yield from look()
+            except (AttributeError, KeyError, TypeError, ValueError) as error:  # a kept file that was changed into something else
+                yield broken(name, f"what was recorded cannot be understood: {error!r}")
 
 
 def _promises(evidence: Evidence, name: str) -> bool:
