@@ -10,8 +10,6 @@ import statistics
 import time
 from typing import Any
 
-from prefect.client.orchestration import get_client
-
 from headrace.settings import load_settings, prepare_process
 
 POLL_S = 0.2
@@ -24,6 +22,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     arguments = parser.parse_args()
     prepare_process(load_settings())
+    from prefect.client.orchestration import get_client  # it reads the server's address while it is imported
+
     found = []
     print("| run | taken -> running s | running -> completed s | in all s | ends |\n|---|---|---|---|---|")
     with get_client(sync_client=True) as client:

@@ -7,6 +7,7 @@ import contextlib
 import shutil
 from pathlib import Path
 
+import headrace
 from headrace.dagfile import locked_outs
 from headrace.errors import ConfigError
 from headrace.flow.run import Run
@@ -43,9 +44,19 @@ def prepare(directory: str) -> dict[str, str]:
     if variable("HEADRACE_PROJECT"):  # the worker's own, which is another checkout
         set_variable("HEADRACE_PROJECT", str(project))
     source = project / "src" / "headrace"
-    if source.is_dir():  # the package's own repository: what is cloned is what runs
+    if source.is_dir() and not is_same_code(source, Path(headrace.__file__).parent):
+        # The package's own repository: what is cloned is what runs.
         set_variable("PYTHONPATH", f"{project / 'src'}:{variable('PYTHONPATH')}".rstrip(":"))
     return {"directory": str(project)}
+
+
+def is_same_code(one: Path, other: Path) -> bool:
+    """Whether two copies of a package have the same modules: then the installed one is taken, which is compiled already."""
+
+    def modules(folder: Path) -> dict[Path, bytes]:
+        return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.py")}
+
+    return modules(one) == modules(other)
 
 
 def whole_history(project: Path) -> None:
