@@ -209,3 +209,14 @@ def test_with_only_a_bucket(object_store: ObjectStore, tmp_path: Path) -> None:
 
     found = json.loads(ci.headrace("ci", "--json", code=10).stdout)
     assert found["missing"] == ["out/use (use): missing, the bucket does not list it"]
+
+
+def test_a_project_whose_lock_is_on_the_state_branch_only_has_nothing_to_check(bare: Callable[[str], Checkout]) -> None:
+    """A change of code there is for the next scheduled run; a lock that a branch deletes is another matter."""
+    ci = bare("main")
+    git(ci.folder, "rm", "-q", "dvc.lock")
+    git(ci.folder, "commit", "-q", "-m", "Without")
+
+    assert "there is no dvc.lock to review" in ci.headrace("ci", code=2).stderr
+    assert "nothing to check: git has no dvc.lock" in ci.headrace("ci", "--against", "HEAD").stdout
+    assert "## Headrace: nothing to check" in (ci.folder / ".headrace" / "ci" / "review.md").read_text()

@@ -197,7 +197,12 @@ def ci(
     if found.problems:
         raise ReviewFailed("; ".join(found.problems))
     if not as_json:
-        typer.echo(f"fit to merge: dvc.lock is up to date; {found.remote}")
+        told = (
+            f"fit to merge: dvc.lock is up to date; {found.remote}"
+            if found.is_checked
+            else "nothing to check: git has no dvc.lock"
+        )
+        typer.echo(told)
 
 
 @state_app.command("show")

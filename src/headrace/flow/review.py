@@ -41,19 +41,16 @@ def review(settings: Settings, *, against: str | None, out: Path, say: Say) -> R
         ConfigError: there is no dvc.lock, DVC cannot read the project, or `against` is not there.
         EngineError: the bucket does not answer.
     """
-    if not (settings.project / "dvc.lock").exists():
-        raise ConfigError("there is no dvc.lock to review. headrace run; git add dvc.lock; git commit")
     name, commit = _target(settings, against, say)
     new, old = versions(settings, commit)
-    plan = plan_only(settings)
-    missing, remote = _missing(settings, new.objects)
-    found = Review(
-        stale=stale(plan, new),
-        missing=missing,
-        remote=remote,
-        against=name,
-        verdict=new.report("reports/evaluate.json").get("verdict") or {},
-    )
+    if new.file("dvc.lock") is None:
+        if old is None or old.file("dvc.lock") is not None:
+            raise ConfigError("there is no dvc.lock to review. headrace run; git add dvc.lock; git commit")
+        found = Review(stale={}, missing=[], remote="", against=name, is_checked=False)
+    else:
+        missing, remote = _missing(settings, new.objects)
+        verdict = new.report("reports/evaluate.json").get("verdict") or {}
+        found = Review(stale=stale(plan_only(settings), new), missing=missing, remote=remote, against=name, verdict=verdict)
     page = render(found, new, old)
     write_text(out / PAGE, page)
     for path, content in pictures(new).items():

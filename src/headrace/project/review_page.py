@@ -37,6 +37,8 @@ class Review:
     """Name of the branch that it was compared with."""
     verdict: dict[str, Any] = field(default_factory=dict)
     """Of `evaluate`: whether the candidate may be registered, and why not."""
+    is_checked: bool = True
+    """False where git has no dvc.lock, neither here nor on the target: scheduled runs keep it on the state branch."""
 
     @property
     def problems(self) -> list[str]:
@@ -74,6 +76,11 @@ def render(review: Review, new: Version, old: Version | None) -> str:
 
 def _first(review: Review) -> Iterator[str]:
     against = f" against `{review.against}`" if review.against else ""
+    if not review.is_checked:
+        yield f"## Headrace: nothing to check{against}"
+        yield ""
+        yield "- dvc.lock is in git neither here nor there, so there is no run whose outputs could be missing"
+        return
     refused = "; the gate refuses the candidate" if review.verdict.get("allowed") is False else ""
     yield f"## Headrace: {'not fit to merge' if review.problems else 'fit to merge'}{refused}{against}"
     yield ""
