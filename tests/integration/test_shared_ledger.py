@@ -289,6 +289,10 @@ def test_the_ledger_is_shared_only_where_somebody_wanted_it(remote, tmp_path, ma
     assert named is not None
     assert named.branch.name == "team/state"
 
+    git(folder, "checkout", "-q", "-b", BRANCH)
+    assert shared_ledger(plain) is not None, "a scheduled run's checkout is on the branch"
+    git(folder, "checkout", "-q", "main")
+
     write(machine("a"), 1)
 
     assert shared_ledger(plain) is None
