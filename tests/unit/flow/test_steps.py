@@ -65,3 +65,14 @@ def test_a_step_that_cannot_get_ready_still_gets_its_turn(tmp_path: Path, loaded
 
     assert outcome.state is EndState.RAN
     assert loaded == ["broken"]
+
+
+def test_without_tracking_no_step_needs_mlflow(tmp_path: Path) -> None:
+    """HEADRACE_TRACKING=false is what the message about a dead server offers."""
+    (tmp_path / "params.yaml").write_text("evaluate: {}\nregister: {}\npromote: {}\n")
+    names = {}
+    for tracking in (True, False):
+        run = Run(Settings(project=tmp_path, tracking=tracking), Launcher(tmp_path), Terminal(quiet=True), token="t")
+        names[tracking] = [step.name for step in steps.steps_of(run)]
+
+    assert names == {True: ["record", "register", "promote", "report"], False: ["report"]}
