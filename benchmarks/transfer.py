@@ -11,6 +11,7 @@ import argparse
 import os
 import secrets
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -202,6 +203,7 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=5_000, help="images that are really sent as files; the rest is reckoned")
     parser.add_argument("--pairs", type=int, default=3)
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the server ends too
     print(
         f"{psutil.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {sys.version.split()[0]}, server and client on one machine; "
         f"medians of {options.pairs} pairs"
