@@ -26,7 +26,7 @@ app = typer.Typer(
         "From raw data to a registered model: one DAG, two doors. `dvc repro` and `headrace run` run the same stages to the same result; "
         "what follows the DAG (register, promote, report) is `headrace run`'s.\n\n"
         "Exit codes: 0 done (a refused promotion is a result) · 2 wrong input · 3 bad data · 4 other packages than locked · 5 workspace "
-        "busy · 6 a stage failed · 7 training · 8 a service failed · 9 registry · 130 stopped."
+        "busy · 6 a stage failed · 7 training · 8 a service failed · 9 registry · 10 not fit to merge · 130 stopped."
     ),
 )
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine.")]
