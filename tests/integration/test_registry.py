@@ -74,6 +74,15 @@ def workspace(folder: Path, package: Path, predictions: Path, test: Path) -> Wor
     )
 
 
+def test_registering_leaves_the_terminal_to_us(put, make_package, capfd):
+    """MLflow tells of links and of what it waits for, also where a person asked for errors only."""
+    put(make_package())
+
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    assert "model version" not in printed.err
+
+
 def test_a_package_is_registered_once(store, model, put, make_package):
     """Running twice never makes a second model version."""
     package = make_package()
