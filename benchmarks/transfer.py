@@ -212,7 +212,8 @@ def main() -> None:
         top = Path(temporary)
         site = Site(top, variables)
         _large(site, top, options)
-        _shards(site, top, options)
+        if options.images:
+            _shards(site, top, options)
 
 
 def _large(site: Site, top: Path, options: argparse.Namespace) -> None:
