@@ -17,7 +17,6 @@ from prefect.runtime import deployment, flow_run
 from headrace.errors import HeadraceError
 from headrace.flow import checkout
 from headrace.flow.notices import Notice, send, tail_of
-from headrace.flow.refresh import refresh_sources
 from headrace.flow.run import EndState, Run
 from headrace.flow.state_branch import carry, has_begun
 from headrace.processes import end_descendants
@@ -41,6 +40,8 @@ def in_clone(run: Run, *, needs_outputs: bool = False) -> Iterator[None]:
     if not is_scheduled():
         yield
         return
+    from headrace.flow.refresh import refresh_sources  # every kind of source: no other run needs them
+
     logger = get_run_logger()
     checkout.bring_back(run, pull=needs_outputs)
     try:
