@@ -4,8 +4,6 @@ It shares nothing that is written to: its DVC cache, scratch folder, run-cache a
 checkpoint of the training that is repeated can be resumed, and neither registry nor the user's workspace is touched.
 """
 
-import configparser
-import io
 import json
 import shutil
 import subprocess
@@ -19,7 +17,7 @@ from headrace.lineage.code import CHANGES, git
 from headrace.lineage.evidence import Evidence
 from headrace.processes import ProcessId
 from headrace.settings import Settings, child_environment, environment_bin
-from headrace.storage.dvc_remote import client_variables
+from headrace.storage.dvc_remote import client_variables, with_values
 
 OWNER = "owner.json"
 
@@ -125,22 +123,11 @@ def _furnish(settings: Settings, evidence: Evidence, project: Path, home: Path) 
 
 
 def _write_dvc_config(settings: Settings, project: Path, home: Path) -> None:
-    config = configparser.ConfigParser(interpolation=None)
     local = settings.project / ".dvc" / "config.local"
-    if local.exists():
-        config.read_string(local.read_text(encoding="utf-8"))
-    for section, values in {
-        "core": {"site_cache_dir": str(home / "dvc-site")},
-        "cache": {"dir": str(home / "dvc-cache")},
-    }.items():
-        if not config.has_section(section):
-            config.add_section(section)
-        for key, value in values.items():
-            config.set(section, key, value)
-    text = io.StringIO()
-    config.write(text)
+    before = local.read_text(encoding="utf-8") if local.exists() else ""
+    text = with_values(before, {"core": {"site_cache_dir": str(home / "dvc-site")}, "cache": {"dir": str(home / "dvc-cache")}})
     (project / ".dvc").mkdir(exist_ok=True)
-    (project / ".dvc" / "config.local").write_text(text.getvalue(), encoding="utf-8")
+    (project / ".dvc" / "config.local").write_text(text, encoding="utf-8")
 
 
 def _remove_left_behind(repository: Path, folder: Path) -> None:

@@ -1,7 +1,5 @@
 """Make a checkout ready: DVC's machine-specific settings, and the databases that would otherwise migrate during the first run."""
 
-import configparser
-import io
 import shutil
 import subprocess
 
@@ -9,6 +7,7 @@ from headrace.errors import ConfigError
 from headrace.project.checkouts import register_checkout
 from headrace.project.merge_driver import install
 from headrace.settings import Settings, child_environment, environment_bin
+from headrace.storage.dvc_remote import with_values
 from headrace.storage.local import write_text
 
 CACHE_TYPE = "reflink,hardlink,symlink"
@@ -40,22 +39,14 @@ def ensure_set_up(settings: Settings, *, databases: bool = False) -> list[str]:
             f"{settings.state_home} cannot be made ({error.strerror}). Set HEADRACE_HOME to a folder you may write."
         ) from None
     path = folder / "config.local"
-    config = configparser.ConfigParser(interpolation=None)
     before = path.read_text(encoding="utf-8") if path.exists() else ""
-    config.read_string(before)
     wanted = {
         "core": {"site_cache_dir": str(settings.state_home / "dvc-site")},
         "cache": {"dir": str(settings.state_home / "dvc-cache"), "type": CACHE_TYPE},
     }
-    for section, values in wanted.items():
-        if not config.has_section(section):
-            config.add_section(section)
-        for key, value in values.items():
-            config.set(section, key, value)
-    text = io.StringIO()
-    config.write(text)
-    if text.getvalue() != before:
-        write_text(path, text.getvalue())
+    text = with_values(before, wanted)
+    if text != before:
+        write_text(path, text)
         done.append(f"DVC cache and state of this project: {settings.state_home}")
     register_checkout(settings)
     if databases or done:  # else nothing of git is asked: every run comes by here

@@ -10,7 +10,7 @@ import io
 import json
 import re
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -242,3 +242,17 @@ def _read(config: configparser.ConfigParser, path: Path) -> None:
         config.read_string(path.read_text(encoding="utf-8"), source=str(path))
     except (configparser.Error, OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {' '.join(str(error).split())}. Correct it by hand.") from None
+
+
+def with_values(config: str, wanted: Mapping[str, Mapping[str, str]]) -> str:
+    """The text of a DVC configuration with these values by section and key; all others stay."""
+    parsed = configparser.ConfigParser(interpolation=None)
+    parsed.read_string(config)
+    for section, values in wanted.items():
+        if not parsed.has_section(section):
+            parsed.add_section(section)
+        for key, value in values.items():
+            parsed.set(section, key, value)
+    text = io.StringIO()
+    parsed.write(text)
+    return text.getvalue()
