@@ -15,6 +15,7 @@ from headrace.sources.fetch import fetch, refresh
 from headrace.sources.places import Places
 from headrace.sources.snapshot import read_lock
 from headrace.sources.spec import S3
+from headrace.storage.objects import paced
 
 
 class Site:
@@ -277,12 +278,15 @@ def test_a_silent_or_crawling_server_is_dropped(
     monkeypatch.setattr("headrace.storage.s3.READ_TIMEOUT_S", 2)
     monkeypatch.setattr("headrace.storage.objects.CHUNK", 2)
     monkeypatch.setattr("headrace.storage.objects.WINDOW_S", 0.3)
+    bodies: list[Any] = []
+    monkeypatch.setattr("headrace.storage.s3.paced", lambda body: bodies.append(body) or paced(body))
     site.put("in/a.csv", b"a\n" * 100)
     web.spoil(fault, 1, part="/in/a.csv")
     site.refresh()
 
     assert web.times == 0
     assert site.fetch()["in/a.csv"] == b"a\n" * 100
+    assert all(body._raw_stream.closed for body in bodies)
 
 
 @pytest.mark.fault

@@ -11,7 +11,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
@@ -278,10 +278,12 @@ class Bucket:
             if not start:
                 again()
                 sofar.clear()
-            answer = self._open(key, wanted, sofar, start)
-            for chunk in paced(answer["Body"]):
-                take(chunk)
-                sofar.add(chunk)
+            answer = self._get(key, wanted, sofar, start)
+            with closing(answer["Body"]) as body:  # else what is dropped half-way stays connected
+                self._check(key, answer, wanted, sofar, start)
+                for chunk in paced(body):
+                    take(chunk)
+                    sofar.add(chunk)
             if sofar.size != sofar.promised:
                 raise Again(f"the answer ended after {sofar.size:,} of {sofar.promised:,} bytes")
             content = Content(sofar.size, sofar.md5.hexdigest(), sofar.sha256.hexdigest(), str(answer.get("VersionId", "")))
@@ -294,7 +296,7 @@ class Bucket:
 
         return self._try(f"reading {key}", receive, progress=lambda: sofar.size)
 
-    def _open(self, key: str, wanted: Wanted, sofar: SoFar, start: int) -> dict[str, Any]:
+    def _get(self, key: str, wanted: Wanted, sofar: SoFar, start: int) -> dict[str, Any]:
         """The answer with the object, from byte `start` on."""
         span = {"Range": f"bytes={start}-"} if start else {}
         try:
@@ -306,6 +308,10 @@ class Bucket:
                 sofar.clear()
                 raise Again("the object has become shorter") from None
             raise
+        return answer
+
+    def _check(self, key: str, answer: dict[str, Any], wanted: Wanted, sofar: SoFar, start: int) -> None:
+        """Refuse an answer that is not the rest of what was meant."""
         if "ETag" not in answer:
             sofar.clear()
             raise Wrong("the answer is no object of this bucket (a log-in page of a proxy?)")
@@ -316,7 +322,6 @@ class Bucket:
             sofar.clear()
             raise Again("the object changed, or the server gave another part than was asked for")
         sofar.etag, sofar.promised = etag, start + int(answer["ContentLength"])
-        return answer
 
     def _try(self, doing: str, act: Callable[[], T], *, progress: Callable[[], int] = lambda: 0) -> T:
         """Act until it works, the budget is spent without progress, it was wrong three times, or it cannot work."""
