@@ -10,7 +10,7 @@ from prefect.futures import PrefectFuture, wait
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from headrace.flow.artifacts import shown
-from headrace.flow.run import open_run
+from headrace.flow.run import open_run, start_dvc
 from headrace.flow.scheduled import in_clone
 from headrace.flow.steps import steps_of
 from headrace.flow.tasks import stage_task, step_task
@@ -50,4 +50,5 @@ def train(force: list[str] | None = None) -> dict[str, str]:
 
 if __name__ == "__main__":
     prepare_process(SETTINGS)
+    start_dvc(SETTINGS)
     train()

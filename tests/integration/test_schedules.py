@@ -1,6 +1,7 @@
 """Deployments, a real Prefect server and a real worker, on a project of two small stages: what is scheduled, runs, ends and is told."""
 
 import json
+import re
 import shutil
 import subprocess
 import threading
@@ -103,6 +104,11 @@ class Site:
         """How each stage ended."""
         found = self.ask("task_runs/filter", {"flow_runs": {"id": {"any_": [run]}}})
         return {each["name"]: each["state"]["name"] for each in found}
+
+    def shown(self, run: str) -> dict[str, str]:
+        """Its artifacts."""
+        found = self.ask("artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [run]}}})
+        return {each["key"]: each["data"] for each in found}
 
     def processes(self) -> list[psutil.Process]:
         """Those that work in a clone of the worker."""
@@ -251,7 +257,7 @@ def test_a_run_works_in_a_clone_and_shows_every_stage(site: Site) -> None:
 
     assert site.wait(run) == "Completed"
     assert site.tasks(run) == {"first": "Ran", "second": "Ran"}
-    shown = {each["key"]: each["data"] for each in site.ask("artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [run]}}})}
+    shown = site.shown(run)
     assert shown.keys() == {"stage-first", "stage-second", "run"}
     assert "| end state | **ran** |" in shown["stage-second"]
     assert "`out/second`" in shown["stage-second"]
@@ -264,6 +270,9 @@ def test_a_run_works_in_a_clone_and_shows_every_stage(site: Site) -> None:
     second = site.start()
     assert site.wait(second) == "Completed"
     assert set(site.tasks(second).values()) == {"Unchanged"}  # it began where the first one ended: on the state branch
+    quiet = site.shown(second)
+    assert quiet.keys() == {"run"}, "the page of an unchanged stage goes on to show the run that made it"
+    assert re.search(r"\| second \| unchanged \| .*out/second `[0-9a-f]{8}` \|", quiet["run"])
 
     assert "out/second" in recorded
     assert _on(site, "headrace/state:dvc.lock") == recorded
@@ -293,8 +302,7 @@ def test_a_failed_stage_is_told_once_with_what_to_type_and_without_secrets(site:
     logs = site.ask("logs/filter", {"logs": {"flow_run_id": {"any_": [run]}}})
     everything = json.dumps([logs, site.ask(f"flow_runs/{run}"), site.deployment("train")]) + message
     assert CANARY not in everything
-    failed = site.ask("artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [run]}, "key": {"any_": ["stage-second"]}}})
-    assert "**failed**" in failed[0]["data"]
+    assert "**failed**" in site.shown(run)["stage-second"]
 
 
 @pytest.mark.fault

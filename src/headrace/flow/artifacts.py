@@ -56,7 +56,10 @@ class StageFacts:
 
 
 class Shown:
-    """The artifacts of one run; those of stages are written as the stages end, `summary` at the end."""
+    """The artifacts of one run: of each stage that did something, as it ends, and `summary` with all of them at the end.
+
+    An unchanged stage has a line there only: its own page goes on to show the run that made what is there now.
+    """
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -68,7 +71,8 @@ class Shown:
 
     def stage(self, stage: Stage, *, error: str = "") -> None:
         """Write a stage's artifact, in its task."""
-        if self.is_on:
+        outcome = self._run.outcomes.get(stage.name)
+        if self.is_on and (outcome is None or outcome.state is not EndState.UNCHANGED):
             facts = self._facts(stage, error=error)
             made: Any = create_markdown_artifact(
                 facts.markdown, key=key_of(stage.name), description=f"{stage.name}: {facts.state}"
@@ -87,9 +91,11 @@ class Shown:
             with get_client(sync_client=True) as client:
                 for stage, made in self._unlinked.values():
                     client.update_artifact(made, ArtifactUpdate(data=self._facts(stage, error="").markdown))
-        lines = ["| stage | end state | duration | |", "|---|---|---|---|"]
+        digests = self._digests()
+        lines = ["| stage | end state | duration | result | outputs |", "|---|---|---|---|---|"]
         for name, outcome in self._run.outcomes.items():
-            lines.append(f"| {name} | {outcome.state.value} | {outcome.seconds:.1f} s | {_cell(outcome.headline)} |")
+            outs = ", ".join(f"{path} `{digest[:8]}`" for path, digest in digests.get(name, {}).items())
+            lines.append(f"| {name} | {outcome.state.value} | {outcome.seconds:.1f} s | {_cell(outcome.headline)} | {outs} |")
         if self.page is not None:
             lines += ["", f"MLflow: [run]({self.page.url}) · report: [report.html]({self.page.report})"]
         create_markdown_artifact("\n".join(lines), key="run", description=f"every stage and step of {flow_run.name}")
@@ -110,8 +116,6 @@ class Shown:
     def _facts(self, stage: Stage, *, error: str) -> StageFacts:
         run = self._run
         outcome = run.outcomes.get(stage.name)
-        project = run.settings.project
-        outs = {str(path.relative_to(project)) for path in stage.outs if path.is_relative_to(project)}
         state = outcome.state.value if outcome else "failed"
         page = self.page if state != "failed" and self._concerns(stage) else None
         return StageFacts(
@@ -119,12 +123,21 @@ class Shown:
             state=state,
             cause=run.stale.get(stage.name, "nothing that it depends on has changed")[:MAX_CAUSE_CHARS],
             seconds=outcome.seconds if outcome else 0.0,
-            digests={} if state == "failed" else {out: digest for out, digest in locked_outs(project).items() if out in outs},
+            digests={} if state == "failed" else self._digests()[stage.name],
             headline=outcome.headline if outcome else "",
             error=error,
             run_url=page.url if page else "",
             report_url=page.report if page else "",
         )
+
+    def _digests(self) -> dict[str, dict[str, str]]:
+        """Of each stage, its outputs in dvc.lock."""
+        project = self._run.settings.project
+        locked = locked_outs(project)
+        return {
+            stage.name: {path: digest for path, digest in locked.items() if project / path in stage.outs}
+            for stage in self._run.plan.stages
+        }
 
     def _concerns(self, stage: Stage) -> bool:
         """Whether the candidate's run tells of the stage: it trains the candidate, or works on it."""

@@ -1,6 +1,5 @@
 """What `headrace run` does around the flow: answer at once when nothing changed, plan, start the flow only when there is work."""
 
-import atexit
 import gc
 import importlib
 import sys
@@ -49,8 +48,6 @@ def run_pipeline(
         HeadraceError: as the stages and steps raise it.
     """
     started = time.monotonic()
-    # Else the interpreter takes Prefect, MLflow and Great Expectations apart, object by object, before it ends: 1.4 s.
-    atexit.register(gc.freeze)
     context = _context(settings)
     if not stages and not force:
         fresh = freshness.fresh_stages(settings.local, context)

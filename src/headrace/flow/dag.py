@@ -239,6 +239,7 @@ def _main() -> None:
     ui.enable()
     with socket.socket(fileno=int(sys.argv[1])) as control:
         serve(control, owner, OPERATIONS)
+    os._exit(0)  # the run waits for it, and taking DVC apart object by object takes a while
 
 
 if __name__ == "__main__":

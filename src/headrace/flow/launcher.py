@@ -175,10 +175,14 @@ class Launcher:
         self._project, self._variables = project, variables or {}
         self._lock = threading.Lock()
         self._running: list[Execution] = []
+        self._process: subprocess.Popen[bytes] | None = None
         self.is_ended = False
         """Whether everything was asked to end; what goes on elsewhere looks here."""
 
-    def __enter__(self) -> Self:
+    def begin(self) -> Self:
+        """Start the process, unless it is there."""
+        if self._process is not None:
+            return self
         self._control, theirs = socket.socketpair()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "headrace.flow.dag", str(theirs.fileno()), ProcessId.own().to_text()],
@@ -190,11 +194,14 @@ class Launcher:
         theirs.close()
         return self
 
+    __enter__ = begin
+
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for execution in self._running:
             execution.end()
         self._control.close()
-        self._process.wait(timeout=10)
+        if self._process is not None:
+            self._process.wait(timeout=10)
 
     def start(self, operation: str, *, environment: dict[str, str] | None = None, **arguments: Any) -> Execution:
         """Begin an operation of `dag.py` in a fork, with `environment` added to its variables."""

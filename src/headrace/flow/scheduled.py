@@ -11,14 +11,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from prefect import get_run_logger
+from prefect.context import FlowRunContext
 from prefect.exceptions import TerminationSignal
-from prefect.runtime import deployment, flow_run
+from prefect.runtime import flow_run
 
 from headrace.errors import HeadraceError
-from headrace.flow import checkout
 from headrace.flow.notices import Notice, send, tail_of
 from headrace.flow.run import EndState, Run
-from headrace.flow.state_branch import carry, has_begun
 from headrace.processes import end_descendants
 from headrace.settings import Settings
 
@@ -40,7 +39,10 @@ def in_clone(run: Run, *, needs_outputs: bool = False) -> Iterator[None]:
     if not is_scheduled():
         yield
         return
-    from headrace.flow.refresh import refresh_sources  # every kind of source: no other run needs them
+    # Git, merging and every kind of source: no other run needs them.
+    from headrace.flow import checkout
+    from headrace.flow.refresh import refresh_sources
+    from headrace.flow.state_branch import carry, has_begun
 
     logger = get_run_logger()
     checkout.bring_back(run, pull=needs_outputs)
@@ -73,7 +75,8 @@ def _leave() -> None:
 
 def is_scheduled() -> bool:
     """Whether this flow run comes from a deployment."""
-    return deployment.id is not None
+    context = FlowRunContext.get()  # prefect.runtime.deployment.id would ask the server where there is none
+    return context is not None and context.flow_run is not None and context.flow_run.deployment_id is not None
 
 
 def failure(run: Run, flow: str, error: BaseException) -> Notice:
