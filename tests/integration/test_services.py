@@ -370,6 +370,22 @@ def test_a_stale_pid_is_nobody(site: Site) -> None:
     bystander.wait(5)
 
 
+@pytest.mark.fault
+def test_lost_passwords_are_made_anew_and_the_services_take_them(site: Site) -> None:
+    """Somebody removed the file: no client could log in, and `up` would call all of it up."""
+    before = site.pids()
+    (site.services / FILE).unlink()
+    site.rows()  # whoever looks first makes new ones
+
+    said = site.headrace("up", "--detach")
+
+    assert f"the passwords in {FILE} are new" in said
+    assert not set(before.values()) & set(site.pids().values())
+    assert {row["state"] for row in site.rows().values()} == {"up"}
+    api, login = site.client_environment["PREFECT_API_URL"], ("headrace", site.secrets.prefect_password)
+    assert ask(f"{api}/flows/filter", login=login, method="POST", json_body={})[0] == 200
+
+
 def test_down_ends_everything_and_up_finds_everything(site: Site, mlflow_client: Any) -> None:
     """What is stored stays, at the same URLs, with the same passwords. The last test of this file: it leaves nothing up."""
     mlflow_client.create_experiment("kept")

@@ -90,7 +90,7 @@ def _cache(settings: Settings) -> str:
     dvc = shutil.which("dvc", path=str(environment_bin())) or "dvc"
     done = subprocess.run([dvc, "cache", "dir"], cwd=settings.project, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise HeadraceError(" ".join(done.stderr.split())[-200:])
+        raise HeadraceError(f"{' '.join(done.stderr.split())[-200:]}: headrace setup")
     if not Path(done.stdout.strip()).is_relative_to(settings.state_home):
         raise HeadraceError(f"{done.stdout.strip()} is not shared by the project's checkouts: headrace setup")
     return done.stdout.strip()

@@ -3,10 +3,11 @@
 import os
 import secrets
 import stat
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from headrace.errors import ConfigError
+from headrace.fingerprint import value_sha256
 from headrace.storage.local import write_text
 
 FILE = "credentials.env"
@@ -38,6 +39,11 @@ class Secrets:
         return "Secrets(***)"
 
     @property
+    def digest(self) -> str:
+        """Tells one set of secrets from another."""
+        return value_sha256(astuple(self))
+
+    @property
     def prefect_auth(self) -> str:
         """Prefect's auth string."""
         return f"{USER}:{self.prefect_password}"
@@ -63,9 +69,15 @@ def read_or_make(folder: Path) -> Secrets:
     made = Secrets(**{each.name: found.get(_NAMES[each.name]) or secrets.token_urlsafe(SECRET_BYTES) for each in fields(Secrets)})
     if any(_NAMES[each.name] not in found for each in fields(Secrets)):
         write(folder, made, {})
-    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+    if is_open(folder):
         path.chmod(0o600)
     return made
+
+
+def is_open(folder: Path) -> bool:
+    """Whether others than its owner may read the file."""
+    path = folder / FILE
+    return path.exists() and bool(stat.S_IMODE(path.stat().st_mode) & 0o077)
 
 
 def write(folder: Path, secret: Secrets, urls: dict[str, str]) -> None:

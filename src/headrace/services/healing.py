@@ -35,6 +35,8 @@ class Healing:
     def heal(self) -> None:
         """Bring up what is down; `begun` names it. Raises as `operations.up` does."""
         down_now = [name for name in wanted(self.known) if not self._is_up(name)]
+        if object_store.NAME in down_now:
+            self._install_object_store()  # takes a minute the first time: before ports are chosen, or somebody else has them by then
         self._choose_ports(down_now)
         if object_store.NAME in down_now:
             self._start_object_store()
@@ -104,11 +106,13 @@ class Healing:
         if port is not None:
             wait_for(functools.partial(ports.is_free, port), timeout_s=PORT_LIMIT_S)
 
-    def _start_object_store(self) -> None:
+    def _install_object_store(self) -> None:
         environment = object_store.environment_folder(self.settings)
         self.say("  object-store: OpenStack Swift, in an environment of its own")
         if object_store.ensure_environment(environment):
             self.say(f"  object-store: installed once, in {environment}")
+
+    def _start_object_store(self) -> None:
         object_store.configure(self.folder / object_store.NAME, self.secret, self.known.ports[object_store.NAME])
         self._start(object_store.NAME)
         self._wait(object_store.NAME)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from headrace.errors import ConfigError
 from headrace.services import mlflow_server, ports, state
-from headrace.services.credentials import read_or_make
+from headrace.services.credentials import FILE, is_open, read_or_make
 from headrace.services.healing import Healing, Say
 from headrace.services.inventory import ORDER, describe, wanted
 from headrace.services.service import end
@@ -48,7 +48,17 @@ def up(settings: Settings, *, with_object_store: bool | None = None, say: Say) -
     folder = settings.services_folder
     with private_files(), state.writable(folder), _alone(folder, say):
         known = state.read(folder)
+        if is_open(folder):
+            say(
+                f"  {FILE} could be read by other users of this machine; it is closed now. For new passwords, remove it and run headrace up"
+            )
         secret = read_or_make(folder)
+        if known.passwords not in ("", secret.digest) and known.processes:
+            say(f"  the passwords in {FILE} are new: all services are started again with them")
+            for name in reversed(ORDER):
+                end(folder, name, known.processes.get(name))
+            known = replace(known, processes={})
+        known = replace(known, passwords=secret.digest)
         known = _decide(settings, known, with_object_store=with_object_store)
         state.write(folder, known)
         healing = Healing(settings, secret, known, say)

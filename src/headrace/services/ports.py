@@ -48,7 +48,7 @@ def choose(name: str, *, wanted: int | None, remembered: int | None, taken: set[
                 raise ConfigError(f"port {each} is given to two services. Change {SETTING[name]}.")
             if not is_free(each):
                 other = f"{SETTING[name]}={_free(name, port, taken)}"
-                raise ConfigError(f"port {each} of {name} is in use{_by(each)}. End that, or choose another port: {other}")
+                raise ConfigError(f"port {each} of {name} is in use{listener(each)}. End that, or choose another port: {other}")
         return port
     return _free(name, FIRST[name], taken)
 
@@ -61,11 +61,16 @@ def _free(name: str, first: int, taken: set[int]) -> int:
     raise ConfigError(f"no port from {first} on is free for {name}. Name one: {SETTING[name]}=...")
 
 
-def _by(port: int) -> str:
-    """Who listens there, as far as this user may know."""
+def listener(port: int) -> str:
+    """Who listens there, as far as this user may know: " by process 7 (its command)", or nothing."""
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            for each in process.net_connections(kind="tcp"):
-                if each.status == psutil.CONN_LISTEN and each.laddr and each.laddr[1] == port:
-                    return f" by process {process.pid} ({' '.join(process.cmdline())[:60] or process.name()})"
+            if is_listening(process, port):
+                return f" by process {process.pid} ({' '.join(process.cmdline())[:60] or process.name()})"
     return ""
+
+
+def is_listening(process: psutil.Process, port: int) -> bool:
+    """Whether a process listens on a port. Raises what psutil raises about processes of others."""
+    found = process.net_connections(kind="tcp")
+    return any(each.status == psutil.CONN_LISTEN and each.laddr and each.laddr[1] == port for each in found)

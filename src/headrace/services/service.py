@@ -14,6 +14,7 @@ import psutil
 
 from headrace.errors import EngineError
 from headrace.processes import ProcessId
+from headrace.services.ports import is_listening, listener
 from headrace.services.state import Started
 from headrace.settings import child_environment
 
@@ -76,20 +77,32 @@ def start(service: Service, folder: Path) -> Started:
 
 
 def wait_ready(service: Service, started: Started, folder: Path) -> None:
-    """Return once the service answers.
+    """Return once the service answers, and not another server on its port.
 
     Raises:
         EngineError: it ended, or did not answer in time; the message has the last lines of its log.
     """
     deadline = time.monotonic() + service.start_limit_s
-    while not service.is_ready():
+    while not (service.is_ready() and _listens(service, started)):
         if not started.process.is_alive():
-            raise EngineError(f"{service.name} ended while it started.\n{tail(folder, service.name)}")
+            other = "" if service.port is None else listener(service.port)
+            reason = f": port {service.port} was taken meanwhile{other}" if other else ""
+            raise EngineError(f"{service.name} ended while it started{reason}.\n{tail(folder, service.name)}")
         if time.monotonic() > deadline:
             raise EngineError(
                 f"{service.name} does not answer after {service.start_limit_s:g} s; it is left running.\n{tail(folder, service.name)}"
             )
         time.sleep(0.1)
+
+
+def _listens(service: Service, started: Started) -> bool:
+    """Whether the port is the started process's own: of two that start at once, the loser would take the winner's answer for its own."""
+    if service.port is None:
+        return True
+    with contextlib.suppress(psutil.Error, OSError):
+        top = psutil.Process(started.process.pid)
+        return any(is_listening(process, service.port) for process in (top, *top.children(recursive=True)))
+    return False
 
 
 def survivors(folder: Path, name: str) -> list[ProcessId]:

@@ -37,6 +37,8 @@ class State:
     """Whether the local S3 server is one of the services."""
     artifacts: str = ""
     """Where MLflow's artifacts went the first time: they are looked for where they are."""
+    passwords: str = ""
+    """Digest of the secrets that the processes were started with."""
     ports: dict[str, int] = field(default_factory=dict)
     processes: dict[str, Started] = field(default_factory=dict)
 

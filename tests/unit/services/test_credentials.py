@@ -4,7 +4,7 @@ import stat
 from dataclasses import astuple
 from pathlib import Path
 
-from headrace.services.credentials import FILE, read_or_make, write
+from headrace.services.credentials import FILE, is_open, read_or_make, write
 
 
 def test_secrets_are_made_once(tmp_path: Path) -> None:
@@ -25,9 +25,11 @@ def test_the_file_can_be_read_by_its_owner_only(tmp_path: Path) -> None:
 def test_a_file_that_was_opened_to_others_is_closed(tmp_path: Path) -> None:
     read_or_make(tmp_path)
     (tmp_path / FILE).chmod(0o644)
+    assert is_open(tmp_path)
 
     read_or_make(tmp_path)
 
+    assert not is_open(tmp_path)
     assert stat.S_IMODE((tmp_path / FILE).stat().st_mode) == 0o600
 
 
@@ -39,6 +41,7 @@ def test_a_secret_that_is_missing_is_made_and_the_others_stay(tmp_path: Path) ->
 
     second = read_or_make(tmp_path)
 
+    assert second.digest != first.digest
     assert second.mlflow_password == first.mlflow_password
     assert second.flask_key not in ("", first.flask_key)
 

@@ -1,5 +1,7 @@
 """Processes: private, found again after a kill, ended with everything they started."""
 
+import os
+import socket
 import stat
 import subprocess
 import sys
@@ -106,6 +108,19 @@ def test_a_service_that_ends_at_once_shows_its_last_words(tmp_path: Path) -> Non
     assert "ended while it started" in str(refused.value)
     assert "no room for the database" in str(refused.value)
     assert str(log_path(tmp_path, "sleeper")) in str(refused.value)
+
+
+@pytest.mark.fault
+def test_an_answer_of_another_server_is_not_taken_for_its_own(tmp_path: Path) -> None:
+    """Two projects that start at once choose the same port; whoever comes second must hear of it, with the first one's process."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        service = sleeper("import time; time.sleep(1)", port=other.getsockname()[1])
+        started = start(service, tmp_path)
+
+        with pytest.raises(EngineError, match=rf"port {service.port} was taken meanwhile by process {os.getpid()} "):
+            wait_ready(service, started, tmp_path)
 
 
 def test_waiting_for_an_answer_has_an_end(tmp_path: Path) -> None:
