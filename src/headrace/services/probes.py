@@ -10,7 +10,7 @@ from headrace.errors import ConfigError, EngineError
 from headrace.services import mlflow_server, object_store, prefect_server, state
 from headrace.services.asking import ask
 from headrace.services.credentials import USER, Secrets, read_or_make
-from headrace.services.s3_request import s3
+from headrace.services.object_store import ensure_bucket, s3
 from headrace.settings import Settings
 
 REFUSED = {401, 403}
@@ -78,7 +78,7 @@ def prove_object_store(url: str, secret: Secrets) -> str:
     """An object is put, read and deleted; nobody else gets anything, from the proxy or from behind it."""
     bucket, content = "headrace-doctor", secrets.token_bytes(64)
     target = f"{url}/{bucket}/{secrets.token_hex(8)}"
-    object_store.ensure_bucket(url, bucket, secret, limit_s=3)
+    ensure_bucket(url, bucket, secret, limit_s=3)
     with contextlib.ExitStack() as after:
         after.callback(s3, "DELETE", f"{url}/{bucket}", secret=secret.s3_secret_key)
         after.callback(s3, "DELETE", target, secret=secret.s3_secret_key)

@@ -16,7 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import boto3
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -393,6 +396,13 @@ class Bucket:
                 )
                 return f"the credentials of {origin} (key ...{found.access_key[-4:]})"
         return "the credentials"
+
+
+def signed_headers(method: str, url: str, body: bytes, *, access_key: str, secret_key: str, region: str) -> dict[str, str]:
+    """The headers that prove who asks, for a single request whose status is wanted and nothing tried again."""
+    request = AWSRequest(method=method, url=url, data=body)
+    S3SigV4Auth(Credentials(access_key, secret_key), "s3", region).add_auth(request)
+    return dict(request.headers.items())
 
 
 def _is_md5(answer: dict[str, Any], bucket: str) -> bool:
