@@ -34,14 +34,14 @@ def serve(settings: Settings, port: int, *, say: Callable[[str], Any]) -> int:
     log = settings.local / "logs" / "ui.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     mlflow = shutil.which("mlflow", path=str(environment_bin())) or "mlflow"
-    command = [mlflow, "ui", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port)]
+    command = [mlflow, "ui", "--host", "127.0.0.1", "--port", str(port)]
     with log.open("wb") as lines:
         # A session of its own: it has workers, and they end with it, however this process is stopped.
         process = subprocess.Popen(
             command,
             stdout=lines,
             stderr=subprocess.STDOUT,
-            env=child_environment(),
+            env=child_environment(MLFLOW_BACKEND_STORE_URI=uri),  # a command line can be read by everybody on the machine
             cwd=settings.state_home,
             start_new_session=True,
         )
