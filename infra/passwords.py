@@ -42,7 +42,7 @@ S3_ACTIONS = {
 AUTH = """\
 [mlflow]
 default_permission = NO_PERMISSIONS
-database_uri = postgresql://mlflow:{password}@postgres/mlflow_auth
+database_uri = postgresql+psycopg://mlflow:{password}@postgres/mlflow_auth
 admin_username = headrace
 authorization_function = mlflow.server.auth:authenticate_request_basic_auth
 auth_cache_ttl_seconds = 300
@@ -85,7 +85,7 @@ def kubernetes(values: dict[str, str]) -> list[dict[str, object]]:
             "PREFECT_DATABASE_PASSWORD": v["PREFECT_DATABASE_PASSWORD"],
         },
         "headrace-mlflow": {
-            "MLFLOW_BACKEND_STORE_URI": f"postgresql://mlflow:{v['MLFLOW_DATABASE_PASSWORD']}@postgres/mlflow",
+            "MLFLOW_BACKEND_STORE_URI": f"postgresql+psycopg://mlflow:{v['MLFLOW_DATABASE_PASSWORD']}@postgres/mlflow",
             "MLFLOW_AUTH_ADMIN_PASSWORD": v["MLFLOW_TRACKING_PASSWORD"],
             "MLFLOW_FLASK_SERVER_SECRET_KEY": v["MLFLOW_FLASK_SERVER_SECRET_KEY"],
         },

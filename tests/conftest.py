@@ -2,21 +2,16 @@
 
 import os
 import signal
-import socket
-import subprocess
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.postgres import Postgres, postgres
-from tests.projects import BIN, REPOSITORY, Checkout, clone, make_origin, wait_until
-from tests.services import ObjectStore, ensure_swift, free_port, swift_environment
+from tests.projects import REPOSITORY, Checkout, clone, make_origin
+from tests.services import ObjectStore, PrefectServer, ensure_swift, free_port, swift_environment
 
 SHARED = REPOSITORY.parent / "shared"
-PYTHON = str(BIN / "python")
 
 
 def pytest_configure() -> None:
@@ -61,43 +56,12 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of a real Prefect server on 127.0.0.1, with a database of its own."""
-    home = tmp_path_factory.mktemp("prefect")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    url = f"http://127.0.0.1:{port}/api"
-    with (home / "server.log").open("w") as log:
-        server = subprocess.Popen(
-            [
-                PYTHON,
-                "-m",
-                "headrace.flow.prefect_program",
-                "server",
-                "start",
-                "--host",
-                "127.0.0.1",
-                "--port",
-                str(port),
-                "--no-ui",
-            ],
-            env={**os.environ, "PREFECT_HOME": str(home)},
-            stdout=log,
-            stderr=log,
-        )
+    server = PrefectServer(tmp_path_factory.mktemp("prefect"))
     try:
-        wait_until(lambda: _answers(f"{url}/health"), what="the Prefect server's answer", timeout_s=120)
-        yield url
+        server.start()
+        yield server.api
     finally:
-        server.terminate()
-        server.wait(20)
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:  # our own server
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
+        server.end()
 
 
 @pytest.fixture(scope="session")

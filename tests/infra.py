@@ -354,6 +354,4 @@ def programs_of(words: list[str]) -> list[str] | None:
         call = re.search(r"cli\((\[.*\])\)", words[2])
         assert call is not None
         return ["mlflow", *(each.strip(" '") for each in call[1].strip("[]").replace("os.environ", "sqlite:///x").split(","))]
-    if words[:3] == ["python", "-m", "headrace.flow.prefect_program"]:  # Prefect's own command with a patch of ours
-        return ["prefect", *words[3:]]
     return words if words[:1] in (["mlflow"], ["prefect"]) else None

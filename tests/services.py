@@ -1,7 +1,9 @@
 """Services for tests, started by the product's own code on free ports, with their data in a temporary folder."""
 
 import os
+import signal
 import socket
+import subprocess
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -11,12 +13,14 @@ import psutil
 import pytest
 
 from headrace.errors import EngineError
-from headrace.services import object_store
+from headrace.services import object_store, prefect_server
+from headrace.services.asking import ask
 from headrace.services.credentials import ACCESS_KEY, REGION, Secrets, read_or_make
 from headrace.services.operations import private_files
 from headrace.services.ports import is_free
 from headrace.services.service import end, start, wait_ready
 from headrace.services.state import Started
+from tests.projects import wait_until
 
 NO_INDEX = ("No matching distribution", "Could not fetch", "NewConnectionError", "Temporary failure", "Connection refused")
 """What pip says where there is no package index."""
@@ -48,6 +52,42 @@ def free_port(width: int = 1) -> int:
             port = int(probe.getsockname()[1])
         if port + width < 65536 and all(is_free(each) for each in range(port, port + width)):
             return port
+
+
+@dataclass
+class PrefectServer:
+    """A real Prefect server with a database of its own; a test may kill it and start it again."""
+
+    folder: Path
+    process: subprocess.Popen[bytes] | None = None
+    port: int = field(default_factory=free_port)
+
+    @property
+    def api(self) -> str:
+        return f"http://127.0.0.1:{self.port}/api"
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        with (self.folder / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [*prefect_server.command(self.port), "--no-ui"],
+                env={**os.environ, "PREFECT_HOME": str(self.folder)},
+                stdout=log,
+                stderr=log,
+            )
+        wait_until(self._answers, what="the Prefect server's answer", timeout_s=180)
+
+    def _answers(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, (self.folder / "server.log").read_text()[-2000:]
+        return ask(f"{self.api}/health", timeout_s=2)[0] == 200
+
+    def end(self, *, kill: bool = False) -> None:
+        """End it; `kill` is what a power cut does."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
+            self.process.wait(60)
+            self.process = None
 
 
 @dataclass

@@ -63,6 +63,9 @@ WORKLOAD_IDENTITY = (
 )
 """Where one of these is set, boto3's own chain finds the credentials."""
 
+POSTGRES = "postgresql+psycopg"
+"""PostgreSQL and our driver of it, psycopg 3, as SQLAlchemy's URLs name them."""
+
 PREFECT_RUN = "HEADRACE_PREFECT_RUN"
 """Id of the flow run at work, for the stages it starts."""
 
@@ -151,6 +154,16 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value is not None else None
+
+    @field_validator("mlflow_tracking_uri")
+    @classmethod
+    def _of_our_driver(cls, value: str | None) -> str | None:
+        return value and named_driver(value)
+
+    @field_validator("mlflow_database")
+    @classmethod
+    def _of_our_driver_too(cls, value: SecretStr | None) -> SecretStr | None:
+        return value and SecretStr(named_driver(value.get_secret_value()))
 
     @functools.cached_property
     def state_home(self) -> Path:
@@ -269,6 +282,11 @@ class Settings(BaseSettings):
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def named_driver(url: str) -> str:
+    """A database URL with our PostgreSQL driver in it: SQLAlchemy's own default is another, which we do not bring."""
+    return re.sub(r"^postgres(ql)?://", f"{POSTGRES}://", url)
+
+
 def sql_password_variable(source: str) -> str:
     """Environment variable with the password of one `sql` source."""
     return f"HEADRACE_SQL_PASSWORD_{re.sub('[^A-Za-z0-9]', '_', source).upper()}"
@@ -357,6 +375,8 @@ def prepare_process(settings: Settings) -> None:
         os.environ["PATH"] = os.pathsep.join([str(environment_bin()), path])
     for name, value in settings.client_variables.items():
         os.environ.setdefault(name, value)
+    if "MLFLOW_TRACKING_URI" in os.environ:  # for code of the user that calls MLflow itself
+        os.environ["MLFLOW_TRACKING_URI"] = named_driver(os.environ["MLFLOW_TRACKING_URI"])
 
 
 def environment_bin() -> Path:

@@ -15,9 +15,6 @@ from headrace.registry.promotion import Workspace, promote
 from headrace.tracking.runs import Store
 from headrace.training.export import export_program
 
-# MLflow 3.17 uses what SQLAlchemy 2.1 deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
-
 CLASSES, SHAPE = 3, (4, 4, 1)
 
 

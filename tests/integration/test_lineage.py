@@ -30,11 +30,7 @@ from headrace.tracking.live import store_of
 from headrace.tracking.reading import open_reader
 from headrace.tracking.store import check, sqlite_path
 
-# MLflow 3.17 uses what SQLAlchemy 2.1 deprecates.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.xdist_group("lineage"),  # one worker: the project is made once
-]
+pytestmark = pytest.mark.xdist_group("lineage")  # one worker: the project is made once
 
 STAGES = """\
 import hashlib, json, os, pathlib, sys, time

@@ -1,18 +1,17 @@
 """Prefect's server killed under a flow at work, with a real server of the test's own."""
 
 import json
-import os
 import shutil
 import subprocess
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.projects import BIN, GIT, REPOSITORY, Checkout, wait_until
-from tests.services import free_port
+from tests.services import PrefectServer
+
+from headrace.services.asking import ask
 
 pytestmark = [pytest.mark.xdist_group("outage"), pytest.mark.fault]
 
@@ -20,58 +19,25 @@ LIMIT_S = 180.0
 WAIT = "import pathlib, time\nwhile not pathlib.Path('../go').exists():\n    print('waiting', flush=True)\n    time.sleep(0.2)\n"
 
 
-class Server:
-    """A Prefect server that can be killed and started again on its database."""
-
-    def __init__(self, home: Path) -> None:
-        self.home, self.port = home, free_port()
-        self.api = f"http://127.0.0.1:{self.port}/api"
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start it and wait for an answer."""
-        command = [str(BIN / "python"), "-m", "headrace.flow.prefect_program", "server", "start", "--no-ui"]
-        with (self.home / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [*command, "--host", "127.0.0.1", "--port", str(self.port)],
-                env={**os.environ, "PREFECT_HOME": str(self.home)},
-                stdout=log,
-                stderr=log,
-            )
-        wait_until(lambda: self.ask("health") is True, what="the server's answer", timeout_s=LIMIT_S)
-
-    def kill(self) -> None:
-        """As a power cut would."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait(20)
-
-    def ask(self, path: str, body: Any = None) -> Any:
-        """JSON, None where nobody answers."""
-        request = urllib.request.Request(
-            f"{self.api}/{path}",
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": "application/json"},
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
-                return json.load(answer)
-        except (urllib.error.URLError, OSError):
-            return None
-
-
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
+def server(tmp_path: Path) -> Iterator[PrefectServer]:
     """Started; killed at the end."""
-    home = tmp_path / "prefect"
-    home.mkdir()
-    found = Server(home)
-    found.start()
-    yield found
-    found.kill()
+    (tmp_path / "prefect").mkdir()
+    found = PrefectServer(tmp_path / "prefect")
+    try:
+        found.start()
+        yield found
+    finally:
+        found.end(kill=True)
 
 
-def test_a_flow_outlives_its_server(server: Server, tmp_path: Path) -> None:
+def flow_runs(server: PrefectServer, wanted: dict[str, Any]) -> Any:
+    """None where nobody answers."""
+    status, body = ask(f"{server.api}/flow_runs/filter", method="POST", json_body=wanted, timeout_s=10)
+    return json.loads(body) if status == 200 else None
+
+
+def test_a_flow_outlives_its_server(server: PrefectServer, tmp_path: Path) -> None:
     """An update of the server at night must not cost the training that is at work."""
     folder = tmp_path / "tiny"
     (folder / "out").mkdir(parents=True)
@@ -89,9 +55,9 @@ def test_a_flow_outlives_its_server(server: Server, tmp_path: Path) -> None:
     run = checkout.start("headrace", "run")
     running = {"flow_runs": {"state": {"type": {"any_": ["RUNNING"]}}}}
     try:
-        wait_until(lambda: server.ask("flow_runs/filter", running), what="the flow at work", timeout_s=LIMIT_S)
+        wait_until(lambda: flow_runs(server, running), what="the flow at work", timeout_s=LIMIT_S)
 
-        server.kill()
+        server.end(kill=True)
         (tmp_path / "go").touch()  # the stage ends while nobody listens
         wait_until((folder / "out" / "first").exists, what="the first stage's end", timeout_s=LIMIT_S)
         server.start()
@@ -100,4 +66,5 @@ def test_a_flow_outlives_its_server(server: Server, tmp_path: Path) -> None:
     finally:
         run.kill()
     assert (folder / "out" / "second").read_text() == "one\n"
-    assert [each["state"]["type"] for each in server.ask("flow_runs/filter", {})] == ["COMPLETED"]
+    found = wait_until(lambda: flow_runs(server, {}), what="the server's answer", timeout_s=LIMIT_S)
+    assert [each["state"]["type"] for each in found] == ["COMPLETED"]

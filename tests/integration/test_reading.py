@@ -10,14 +10,12 @@ import pytest
 from tests.postgres import Postgres
 
 from headrace.errors import EngineError
+from headrace.settings import named_driver
 from headrace.tracking.facts import InputFact, RunFacts
 from headrace.tracking.reading import open_reader
 from headrace.tracking.rest import RestReader
 from headrace.tracking.runs import Store, open_run
 from headrace.tracking.store import connect, experiment_id
-
-# MLflow 3.17 uses what SQLAlchemy 2.1 deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
 @pytest.fixture(params=["sqlite", "server", "postgres"])
@@ -25,7 +23,7 @@ def store(request: pytest.FixtureRequest) -> Store:
     if request.param == "postgres":
         server: Postgres = request.getfixturevalue("postgres_server")
         return Store(
-            server.url(server.make_database(), password=True),
+            named_driver(server.url(server.make_database(), password=True)),
             "project",
             (request.getfixturevalue("tmp_path") / "artifacts").as_uri(),
         )

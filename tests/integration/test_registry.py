@@ -26,9 +26,6 @@ from headrace.tracking.facts import RunFacts
 from headrace.tracking.runs import Store, open_run
 from headrace.tracking.store import connect, experiment_id
 
-# MLflow 3.17 uses what SQLAlchemy 2.1 deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
-
 ALLOWED = {"allowed": True, "reasons": []}
 
 

@@ -102,7 +102,7 @@ def test_a_database_that_does_not_answer_is_told_without_its_password(tmp_path: 
     done = up(tmp_path / "home", HEADRACE_MLFLOW_DATABASE=url)
 
     assert done.returncode == 8, done.stderr
-    assert "postgresql://127.0.0.1" in done.stderr
+    assert "postgresql+psycopg://127.0.0.1" in done.stderr
     assert "cannot be used: connection failed" in done.stderr
     assert "canary-password" not in done.stdout + done.stderr
     assert nothing_runs(tmp_path / "home")

@@ -25,9 +25,6 @@ from headrace.state.branch import StateBranch
 from headrace.state.git import Repository
 from headrace.tracking.store import connect
 
-# MLflow 3.17 uses what SQLAlchemy 2.1 deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
-
 BRANCH = "headrace/state"
 
 

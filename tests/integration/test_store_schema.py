@@ -8,9 +8,6 @@ import pytest
 from headrace.errors import EngineError
 from headrace.tracking import store
 
-# MLflow 3.17 uses what SQLAlchemy 2.1 deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
-
 
 def dump(path: Path) -> list[str]:
     database = sqlite3.connect(path)

@@ -15,9 +15,6 @@ from headrace.tracking.runs import Store, find_run, open_run
 from headrace.tracking.store import connect, experiment_id
 from headrace.tracking.tracker import MlflowTracker, replay
 
-# MLflow 3.17 uses what SQLAlchemy 2.1 deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
-
 FACTS = RunFacts(
     params={"train": {"network": {"name": "mlp"}, "epochs": 2, "url": "https://me:CANARY@h/x"}, "register": {"model": "digits"}},
     inputs=(InputFact("data/splits", "0123456789abcdef0123456789abcdef.dir", "data/splits"),),

@@ -86,14 +86,35 @@ def test_credentials_do_not_show_in_settings(project: Path) -> None:
     assert password not in settings.model_dump_json()
 
 
-def test_children_get_the_credentials(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in list(os.environ):  # what prepare_process sets is taken back with the rest of the environment
+@pytest.fixture
+def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of our servers named; what prepare_process sets is taken back with the rest of the environment."""
+    for name in list(os.environ):
         monkeypatch.setenv(name, os.environ[name])
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "PREFECT_API_URL",
                  "PREFECT_API_AUTH_STRING"):  # fmt: skip
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
 
+
+@pytest.mark.usefixtures("own_environment")
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
+def test_a_postgresql_url_means_the_driver_that_we_bring(project: Path, scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLAlchemy 2.0 would ask for psycopg2, which nobody has installed."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"{scheme}://me:secret@host/db")
+    monkeypatch.setenv("HEADRACE_MLFLOW_DATABASE", f"{scheme}://me:secret@host/db")
+
+    settings = load_settings(project)
+    prepare_process(settings)
+
+    assert settings.tracking_uri == "postgresql+psycopg://me:secret@host/db"
+    assert settings.mlflow_database is not None
+    assert settings.mlflow_database.get_secret_value() == "postgresql+psycopg://me:secret@host/db"
+    assert child_environment()["MLFLOW_TRACKING_URI"] == "postgresql+psycopg://me:secret@host/db"
+
+
+@pytest.mark.usefixtures("own_environment")
+def test_children_get_the_credentials(project: Path) -> None:
     prepare_process(load_settings(project))
 
     assert child_environment()["MLFLOW_TRACKING_URI"] == URLS["MLFLOW_TRACKING_URI"]

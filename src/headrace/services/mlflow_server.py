@@ -10,7 +10,7 @@ from headrace.errors import ConfigError, EngineError
 from headrace.services.asking import ask
 from headrace.services.credentials import ACCESS_KEY, REGION, USER, Secrets
 from headrace.services.service import Service
-from headrace.settings import Settings, child_environment
+from headrace.settings import POSTGRES, Settings, child_environment
 from headrace.storage.dvc_remote import client_of
 from headrace.storage.local import write_text
 from headrace.tracking.secrets import strip_secrets
@@ -39,7 +39,7 @@ def database_url(settings: Settings) -> str:
     if settings.mlflow_database is None:
         return f"sqlite:///{settings.services_folder / NAME / 'mlflow.db'}"
     url = settings.mlflow_database.get_secret_value()
-    if not url.startswith(("postgresql://", "postgresql+psycopg://", "sqlite:///")):
+    if not url.startswith((f"{POSTGRES}://", "sqlite:///")):
         raise ConfigError(
             f"HEADRACE_MLFLOW_DATABASE is {url.partition(':')[0]}:..., which is not one of postgresql:// and sqlite:///. Correct it, or "
             f"leave it out for SQLite."

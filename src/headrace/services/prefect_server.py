@@ -31,10 +31,10 @@ def prepare(settings: Settings) -> None:
     mark, done = folder / "migrated", f"{version('prefect')}\n"
     if mark.exists() and mark.read_text(encoding="utf-8") == done and (folder / "prefect.db").exists():
         return
-    command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"]
+    upgrade = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"]
     environment = child_environment(without=("PREFECT_API_",), PREFECT_HOME=str(folder))
     try:
-        ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=MIGRATION_LIMIT_S)
+        ran = subprocess.run(upgrade, env=environment, capture_output=True, text=True, check=False, timeout=MIGRATION_LIMIT_S)
     except subprocess.TimeoutExpired:
         raise EngineError(
             f"Prefect could not prepare its database in {folder} in {MIGRATION_LIMIT_S} s. Run the command again."
@@ -43,6 +43,11 @@ def prepare(settings: Settings) -> None:
         lines = (ran.stderr.strip() or ran.stdout.strip() or "no message").splitlines()
         raise EngineError(f"Prefect cannot prepare its database in {folder}: {lines[-1][:300]}")
     write_text(mark, done)
+
+
+def command(port: int) -> tuple[str, ...]:
+    """What starts a Prefect server on this machine."""
+    return (sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
 
 
 def server(settings: Settings, secret: Secrets, *, port: int) -> Service:
@@ -61,17 +66,7 @@ def server(settings: Settings, secret: Secrets, *, port: int) -> Service:
     return Service(
         name=NAME,
         title="flows and schedules",
-        command=(
-            sys.executable,
-            "-m",
-            "headrace.flow.prefect_program",
-            "server",
-            "start",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(port),
-        ),
+        command=command(port),
         variables=variables,
         inherits=("PREFECT_SERVER_DATABASE_",),
         is_ready=lambda: ask(f"{url}/api/health", timeout_s=2)[0] == 200,
@@ -90,11 +85,11 @@ def worker(settings: Settings, secret: Secrets, *, clients: dict[str, str]) -> S
     """
     api = clients["PREFECT_API_URL"]
     name = worker_name(settings)
-    command = (sys.executable, "-m", "prefect", "worker", "start", "--pool", settings.work_pool, "--type", "process")
+    start = (sys.executable, "-m", "prefect", "worker", "start", "--pool", settings.work_pool, "--type", "process")
     return Service(
         name=WORKER,
         title=f"runs what is scheduled in the pool {settings.work_pool}",
-        command=(*command, "--name", name, "--install-policy", "never"),
+        command=(*start, "--name", name, "--install-policy", "never"),
         variables={
             # A scheduled run works in a clone of its own, which has no .env.
             **of_dotenv(settings),

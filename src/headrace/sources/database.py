@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from headrace.errors import ConfigError, EngineError, SourceError
-from headrace.settings import load_settings, sql_password_variable
+from headrace.settings import POSTGRES, load_settings, sql_password_variable
 from headrace.sources.hosts import named_hosts, public_addresses
 from headrace.sources.places import Places
 from headrace.sources.spec import Sql
@@ -124,7 +124,7 @@ def open_database(source: Sql, places: Places) -> Database:
 
         engine = sqlalchemy.create_engine("sqlite://", creator=connect, poolclass=NullPool, hide_parameters=True)
         return Database(source, engine, f"SQLite file {source.url.removeprefix('sqlite:///')}", None, places.budget_s)
-    url = make_url(source.url).set(drivername="postgresql+psycopg")
+    url = make_url(source.url).set(drivername=POSTGRES)
     secret = settings.password_of(source.name)
     try:
         engine = sqlalchemy.create_engine(

@@ -9,13 +9,13 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from headrace.errors import ConfigError, EngineError
+from headrace.settings import POSTGRES
 from headrace.tracking.reading import RunRecord, VersionRecord
 from headrace.tracking.secrets import strip_secrets
 from headrace.tracking.store import absent, service_errors, sqlite_path
 
 CONNECT_S = 3
 LOCKED_S = 5.0
-POSTGRES = ("postgresql://", "postgresql+psycopg://", "postgres://")
 
 
 class DatabaseReader:
@@ -23,7 +23,7 @@ class DatabaseReader:
 
     def __init__(self, uri: str) -> None:
         self._uri, self._path = uri, sqlite_path(uri)
-        if self._path is None and not uri.startswith(POSTGRES):
+        if self._path is None and not uri.startswith(f"{POSTGRES}://"):
             raise ConfigError(
                 f"MLFLOW_TRACKING_URI is '{strip_secrets(uri)}', which cannot be read here. Known: sqlite:///, postgresql://, http(s)://."
             )
@@ -127,9 +127,8 @@ class DatabaseReader:
                 raise EngineError(absent(self._uri, str(error))) from None
         import psycopg
 
-        uri = "postgresql" + self._uri[self._uri.index("://") :]
         try:
-            with psycopg.connect(uri, connect_timeout=CONNECT_S) as database:
+            with psycopg.connect(self._uri.replace("+psycopg", "", 1), connect_timeout=CONNECT_S) as database:
                 return database.execute(query.replace("?", "%s"), values).fetchall()
         except psycopg.Error as error:
             raise EngineError(absent(self._uri, strip_secrets(" ".join(str(error).split())[:200]))) from None
