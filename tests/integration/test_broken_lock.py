@@ -1,5 +1,6 @@
 """A dvc.lock that DVC cannot read, beside the real DVC, on a project of three stages without our code."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -52,8 +53,31 @@ def test_a_conflict_is_left_to_a_person(small: Checkout) -> None:
     done = small.headrace("run", code=2)
 
     assert "merge conflict" in done.stderr
+    assert "git checkout --merge dvc.lock" in done.stderr
     assert "Traceback" not in done.stderr
     assert lock.read_text() == conflict
+
+
+@pytest.mark.fault
+def test_a_run_and_dvc_by_hand_do_not_mix(small: Checkout) -> None:
+    """Whichever comes second ends and names the first, at once: their outputs have the same names."""
+    gate = small.folder / "gate"
+    os.mkfifo(gate)
+    dag = small.folder / "dvc.yaml"
+    dag.write_text(dag.read_text().replace("echo one", "cat gate; echo one"))
+    by_hand = small.start("dvc", "repro", "first")
+    with gate.open("w"):  # opens when the stage reads
+        done = small.headrace("run", code=5)
+    assert by_hand.wait(60) == 0
+    assert f"process {by_hand.pid}) is at work" in done.stderr
+    assert "dvc repro first` (" in done.stderr
+
+    (small.folder / "out" / "first").unlink()
+    ours = small.start("headrace", "run", "--stage", "first", "--force")
+    with gate.open("w"):
+        done = small.run("dvc", "repro", "first", code=255)
+    assert ours.wait(60) == 0
+    assert "is busy" in done.stderr
 
 
 @pytest.mark.badinput

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headrace.errors import ParamsError, RegistryError
+from headrace.errors import EngineError, ParamsError, RegistryError
 from headrace.fingerprint import file_sha256
 from headrace.registry import champions, ledger, versions
 from headrace.registry.chain import render
@@ -171,6 +171,36 @@ def test_a_registration_killed_anywhere_is_adopted_by_the_next(sqlite_store, mak
     experiment = experiment_id(client, sqlite_store.experiment)
     assert len(client.search_logged_models([experiment])) == 1
     assert version_of(client, "digits", CHALLENGER).tags[versions.PACKAGE_TAG] == outcome.package
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("point", ["log_model_artifacts", "set_registered_model_alias"])
+def test_a_server_killed_during_a_registration_leaves_nothing_half(mlflow_server, make_package, monkeypatch, point):
+    """The command fails and names the server; the same command on the restarted one ends with one complete version."""
+    import mlflow
+
+    store, model = Store(mlflow_server.uri, f"project-killed-at-{point}"), f"killed-at-{point}"
+    package = make_package()
+    with monkeypatch.context() as patch:
+        real = getattr(mlflow.MlflowClient, point)
+
+        def killed(self, *given, **named):
+            mlflow_server.kill()
+            return real(self, *given, **named)
+
+        patch.setattr(mlflow.MlflowClient, point, killed)
+        try:
+            with pytest.raises(EngineError, match=mlflow_server.uri):
+                register_in(store, model, package)
+        finally:
+            mlflow_server.start()
+    client = connect(store.uri)
+    assert version_of(client, model, CHALLENGER) is None
+
+    outcome = register_in(store, model, package)
+
+    assert (outcome.version, len(client.search_model_versions(f"name = '{model}'"))) == (1, 1)
+    assert version_of(client, model, CHALLENGER).tags[versions.PACKAGE_TAG] == outcome.package
 
 
 def test_the_life_of_a_champion(store, model, put, make_package, make_splits, write_predictions, tmp_path):

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.faulty_proxy import proxy
 from tests.projects import BIN, GIT
-from tests.services import ObjectStore
+from tests.services import ObjectStore, free_port
 
 from headrace.errors import ConfigError, EngineError
 from headrace.flow import transfer
@@ -148,6 +149,43 @@ def test_push_stores_again_what_the_bucket_lost(project: Project) -> None:
     project.delete(TWO)
 
     assert "1 repaired" in push(project.settings, lambda _: None)
+
+
+@pytest.mark.fault
+def test_a_push_without_a_server_keeps_the_work_and_the_next_one_sends_it(project: Project, tmp_path: Path) -> None:
+    """Nobody listens, then somebody does: the outputs are where they were, and all of them arrive."""
+    config = project.settings.project / ".dvc" / "config.local"
+    down = f"http://127.0.0.1:{free_port()}"
+    project.delete(TWO)
+    text = config.read_text()
+    config.write_text(text.replace(project.store.endpoint, down))
+
+    with pytest.raises(EngineError, match=f"push failed: .*{down}.*headrace push goes on from it"):
+        push(project.settings, lambda _: None)
+
+    assert (project.settings.project / "data" / "many" / "2").read_text() == "two\n"
+    config.write_text(text)
+    push(project.settings, lambda _: None)
+    assert audit(project.settings, sample=None).broken == []
+
+
+@pytest.mark.fault
+def test_a_push_whose_credentials_expire_says_so_without_the_secret(project: Project) -> None:
+    """A session's token ends in the middle of an upload: what has arrived stays, and nothing is sent twice."""
+    with proxy(project.store.endpoint) as faulty:
+        config = project.settings.project / ".dvc" / "config.local"
+        config.write_text(config.read_text().replace(project.store.endpoint, faulty.url))
+        for md5 in (TWO, ALONE):
+            project.delete(md5)
+        faulty.spoil("expired", 10_000, after=3)
+
+        with pytest.raises(ConfigError, match=r"AWS_ACCESS_KEY_ID.* have expired") as refused:
+            push(project.settings, lambda _: None)
+
+        assert project.store.secret_key not in str(refused.value)
+        faulty.spoil("", 0)
+        push(project.settings, lambda _: None)
+        assert audit(project.settings, sample=None).broken == []
 
 
 @pytest.mark.fault

@@ -250,6 +250,35 @@ def test_an_entrypoint_that_does_not_import_is_refused_before_anything_changes(s
     assert "Take" not in site.deployment("train")["description"]
 
 
+def test_prune_removes_what_this_project_names_no_longer_and_nothing_else(site: Site) -> None:
+    """Several projects share a server, and somebody has made a deployment by hand."""
+    path = site.checkout.folder / "infra" / "prefect.yaml"
+    before = path.read_text()
+    stanza = before[before.index("  - name: promote") : before.index("  - name: sweep")]
+    path.write_text(before + stanza.replace("name: promote", "name: former", 1))
+    site.checkout.headrace("deploy")
+    path.write_text(before)
+    flow = site.deployment("promote")["flow_id"]
+    others = {"theirs": ["headrace", "project:theirs"], "by-hand": ["headrace"]}
+    made = [site.ask("deployments/", {"name": name, "flow_id": flow, "tags": tags})["id"] for name, tags in others.items()]
+
+    def names() -> set[str]:
+        return {each["name"] for each in site.ask("deployments/filter", {})}
+
+    said = site.checkout.headrace("deploy", "--dry-run", "--prune").stdout
+    assert "removed    promote/former\n" in said
+    assert "nothing has been changed" in said
+    assert "former" in names()
+
+    done = json.loads(site.checkout.headrace("deploy", "--prune", "--json").stdout)
+
+    assert [each["name"] for each in done if each["state"] != "unchanged"] == ["promote/former"]
+    assert names() >= {"train", "promote", "sweep", "theirs", "by-hand"}
+    assert "former" not in names()
+    for each in made:
+        site.ask(f"deployments/{each}", method="DELETE")
+
+
 def test_a_run_works_in_a_clone_and_shows_every_stage(site: Site) -> None:
     """Any worker may take it: it needs the repository and the cache, and leaves no folder behind."""
     site.push("ok")

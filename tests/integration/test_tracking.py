@@ -1,19 +1,25 @@
 """Runs in real stores: found again, fed from the spool, never doubled."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
+import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from headrace.errors import EngineError
+from headrace.tracking import tracker as trackers
 from headrace.tracking.evidence import record_evaluation
 from headrace.tracking.facts import DUPLICATE_TAG, FINGERPRINT_TAG, InputFact, RunFacts
 from headrace.tracking.runs import Store, find_run, open_run
 from headrace.tracking.store import connect, experiment_id
 from headrace.tracking.tracker import MlflowTracker, replay
+
+WRITERS = 8
 
 FACTS = RunFacts(
     params={"train": {"network": {"name": "mlp"}, "epochs": 2, "url": "https://me:CANARY@h/x"}, "register": {"model": "digits"}},
@@ -31,8 +37,8 @@ EVALUATE = {
 }
 
 
-def train(store: Store, spool: Path, steps: range, *, status: str = "finished", said: list[str] | None = None) -> None:
-    tracker = MlflowTracker(store, FACTS, spool=spool, say=(said if said is not None else []).append)
+def train(store: Store, spool: Path, steps: range, *, status: str = "finished", say: Callable[[str], object] = print) -> None:
+    tracker = MlflowTracker(store, FACTS, spool=spool, say=say)
     tracker.begin("f" * 64, {})
     for step in steps:
         tracker.log(step, {"train/loss": 1 / (step + 1)})
@@ -160,7 +166,7 @@ def test_a_dead_server_costs_a_training_nothing_but_a_line(tmp_path, mlflow_serv
     gone = Store("http://127.0.0.1:9", "project-gone")
     said: list[str] = []
     start = time.monotonic()
-    train(gone, tmp_path / "spool", range(5), said=said)
+    train(gone, tmp_path / "spool", range(5), say=said.append)
 
     assert time.monotonic() - start < 15
     assert len(said) == 1
@@ -240,7 +246,7 @@ def test_several_trainings_on_a_fresh_database_lose_no_metric(sqlite_store, tmp_
     """One migrates, none is killed by it, and a locked database is asked again."""
     spawn = multiprocessing.get_context("spawn")
     common = (sqlite_store.uri, sqlite_store.artifact_location, str(tmp_path / "spool"))
-    workers = [spawn.Process(target=_train_one, args=(*common, number)) for number in range(4)]
+    workers = [spawn.Process(target=_train_one, args=(*common, number)) for number in range(WRITERS)]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -249,16 +255,44 @@ def test_several_trainings_on_a_fresh_database_lose_no_metric(sqlite_store, tmp_
     client = connect(sqlite_store.uri)
     runs = client.search_runs([experiment_id(client, sqlite_store.experiment)])
 
-    assert [worker.exitcode for worker in workers] == [0] * 4
-    assert len(runs) == 4
+    assert [worker.exitcode for worker in workers] == [0] * WRITERS
+    assert len(runs) == WRITERS
     assert all(len(client.get_metric_history(run.info.run_id, "train/lr")) == 25 for run in runs)
+
+
+def _train_impatiently(uri: str, experiment: str, spool: str) -> None:
+    trackers.END_LIMIT_S = 3.0
+    with Path(spool).with_name("said").open("w") as said:
+        train(Store(uri, experiment), Path(spool), range(5, 10), say=said.write)
+
+
+@pytest.mark.fault
+def test_a_locked_database_loses_no_metric(mlflow_server, tmp_path):
+    """Somebody copies the server's database: what cannot be written then is written later, once."""
+    store = Store(mlflow_server.uri, "project-locked")
+    train(store, tmp_path / "spool", range(5), status="killed")
+    # In a process of its own: what it is still trying when it gives up ends with it, as after a stage.
+    arguments = (store.uri, store.experiment, str(tmp_path / "spool"))
+    child = multiprocessing.get_context("spawn").Process(target=_train_impatiently, args=arguments)
+    with contextlib.closing(sqlite3.connect(mlflow_server.folder / "mlflow.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        child.start()
+        child.join()
+        other.execute("ROLLBACK")
+
+    assert child.exitcode == 0
+    assert "Training goes on; metrics are kept in" in (tmp_path / "said").read_text()
+    assert replay(store, tmp_path / "spool", say=print) == 1
+    client, run = only_run(store)
+    assert steps_of(client, run) == list(range(10))
+    assert run.info.status == "FINISHED"
 
 
 def test_replay_needs_the_server(tmp_path):
     """A command that records says that it cannot, in seconds."""
     said: list[str] = []
     gone = Store("http://127.0.0.1:9", "x")
-    train(gone, tmp_path / "spool", range(1), said=said)
+    train(gone, tmp_path / "spool", range(1), say=said.append)
 
     with pytest.raises(EngineError, match="Start the server"):
         replay(gone, tmp_path / "spool", say=said.append)

@@ -5,7 +5,7 @@ from typing import NoReturn
 
 from headrace.cli import models, pipeline, project, schedules, services, sources, storage
 from headrace.cli.app import State, app
-from headrace.errors import HeadraceError
+from headrace.errors import ConfigError, HeadraceError
 
 STOPPED = 130
 
@@ -26,6 +26,11 @@ def main() -> NoReturn:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)
     except Exception as error:
+        if isinstance(error, OSError) and _is_refused(error) and not State.debug:
+            sys.stderr.write(
+                f"error: {error.filename} cannot be written: {error.strerror}. Make room or give permission there, or work elsewhere.\n"
+            )
+            sys.exit(ConfigError.exit_code)
         # A wrong command or option. Typer brings its own copy of click, so the class is known by what it can do.
         if hasattr(error, "show") and hasattr(error, "exit_code"):
             error.show()
@@ -34,6 +39,13 @@ def main() -> NoReturn:
             raise
         sys.stderr.write(f"unexpected {type(error).__name__}: {error}\nThis is a fault of the program; --debug shows where.\n")
         sys.exit(1)
+
+
+def _is_refused(error: OSError) -> bool:
+    """Whether a disk is full or read-only, or a permission is missing: the machine's fault, not the program's."""
+    from headrace.services.state import UNWRITABLE
+
+    return error.filename is not None and error.errno in UNWRITABLE
 
 
 def _stopped() -> NoReturn:

@@ -67,7 +67,7 @@ def deploy(settings: Settings, *, dry_run: bool = False, prune: bool = False, sa
             _ensure_pool(client, each.work_pool.name, dry_run=dry_run)
             one, ids[each.name] = _deploy_one(client, settings, each, flows[each.name], dry_run=dry_run)
             done.append(one)
-        done += _others(client, settings, {one.name for one in done}, prune=prune and not dry_run)
+        done += _others(client, settings, {one.name for one in done}, prune=prune, dry_run=dry_run)
         guards = install_guards(
             client,
             tag=TAG,
@@ -256,7 +256,7 @@ def _timing(schedule: Any) -> tuple[str, str]:
     return str(every), str(schedule.timezone)
 
 
-def _others(client: SyncPrefectClient, settings: Settings, named: set[str], *, prune: bool) -> list[Deployed]:
+def _others(client: SyncPrefectClient, settings: Settings, named: set[str], *, prune: bool, dry_run: bool) -> list[Deployed]:
     """Deployments of this project that the file does not name, or no longer."""
     from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
 
@@ -266,7 +266,7 @@ def _others(client: SyncPrefectClient, settings: Settings, named: set[str], *, p
         name = f"{client.read_flow(each.flow_id).name}/{each.name}"
         if name in named:
             continue
-        if prune:
+        if prune and not dry_run:
             client.delete_deployment(each.id)
         found.append(Deployed(name, "removed" if prune else "left"))
     return found

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import selectors
 import socket
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from headrace.errors import ConfigError, EngineError
+from headrace.errors import ConfigError, EngineError, WorkspaceBusy
 from headrace.flow.lockfile import has_conflict
 from headrace.processes import ProcessId, end_group
 from headrace.settings import child_environment
@@ -23,6 +24,11 @@ MAX_SHOWN_CHARS = 60
 
 BUSY_TRIES, BUSY_WAIT_S = 10, 0.5
 """A run that was killed a moment ago is still being ended, and DVC calls its files "busy" until then: wait, and try again."""
+
+BUSY = re.compile(r"is busy.*?\(PID (\d+)\): (.*?)\s*(?:\n|If there are|$)", re.DOTALL)
+"""DVC's word on a file that another command holds: its process and command."""
+
+OURS = "headrace/flow/dag.py"
 
 
 @dataclass(frozen=True)
@@ -258,7 +264,9 @@ class Launcher:
                 answer = execution.wait(on_line, timeout_s=timeout_s)
             finally:
                 self._running.remove(execution)
-            if not left or "is busy" not in str(answer.get("error")):
+            held = BUSY.search(error := str(answer.get("error")))
+            is_by_hand = held is not None and OURS not in held.group(2)  # and may take hours
+            if not left or is_by_hand or "is busy" not in error:
                 break
             time.sleep(BUSY_WAIT_S)
         return answer
@@ -273,10 +281,15 @@ class Launcher:
         """Read the graph and see what changed.
 
         Raises:
+            WorkspaceBusy: a DVC command typed by hand is at work.
             ConfigError: DVC cannot read dvc.yaml, dvc.lock or params.yaml, and its own message is passed on; or there are no stages.
         """
         log: list[str] = []
         answer = self.perform("plan", log.append)
+        if held := BUSY.search(str(answer.get("error"))):
+            raise WorkspaceBusy(
+                f"`{held.group(2)}` (process {held.group(1)}) is at work in {self._project}. Wait for its end, or work in another clone."
+            )
         if "result" not in answer:
             raise ConfigError(f"DVC cannot plan the project: {explain(answer.get('error') or ' '.join(log[-3:]), self._project)}")
         if not answer["result"]["stages"]:

@@ -1,12 +1,13 @@
 """Outputs and run-cache to the bucket and back: DVC's own transfer, looked at before and after."""
 
+import contextlib
 import importlib
 import re
 import threading
 from collections.abc import Callable
 from typing import Any
 
-from headrace.errors import ConfigError, EngineError, HeadraceError
+from headrace.errors import ConfigError, DataError, EngineError, HeadraceError
 from headrace.fingerprint import value_sha256
 from headrace.flow.dag import PROGRESS
 from headrace.flow.launcher import Launcher, explain
@@ -25,6 +26,7 @@ from headrace.storage.dvc_remote import (
 from headrace.storage.local import write_text
 
 MAX_NAMED = 3
+CREDENTIALS_BUDGET_S = 2.0
 MARK = "pushed.sha256"
 """Digest of what was pushed last, in .headrace."""
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -38,6 +40,7 @@ def push(settings: Settings, say: Callable[[str], Any]) -> str:
     second longer to find out less.
 
     Raises:
+        ConfigError: credentials are refused, or have expired in the middle.
         EngineError: it failed, or something is missing still.
     """
     remote = _remote(settings)
@@ -50,6 +53,7 @@ def push(settings: Settings, say: Callable[[str], Any]) -> str:
     try:
         sent = int(_ask(settings, "push", say))
     except EngineError as error:
+        _check_credentials(settings, remote)
         raise EngineError(f"{error} What arrived stays there: headrace push goes on from it.") from None
     if not remote.is_s3:
         return f"{sent:,} objects sent"
@@ -99,6 +103,16 @@ def pull(settings: Settings, say: Callable[[str], Any]) -> str:
             raise EngineError(f"{error}{_named(settings, remote)} {DOUBT}") from None
     told = [f"{count:,} {what}" for what, count in counts.items() if count]
     return "; ".join(told) if told else "everything is here already"
+
+
+def _check_credentials(settings: Settings, remote: Remote) -> None:
+    """Raise ConfigError where the bucket refuses ours: through DVC, a token that has expired reads "Bad Request"."""
+    if remote.is_s3:
+        from headrace.storage.s3 import Bucket
+
+        with contextlib.suppress(DataError, EngineError):
+            bucket = Bucket(settings, remote.bucket, endpoint=remote.endpoint, budget_s=CREDENTIALS_BUDGET_S)
+            next(bucket.objects(remote.prefix), None)
 
 
 def _remote(settings: Settings) -> Remote:

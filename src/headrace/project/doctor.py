@@ -34,7 +34,8 @@ def examine(settings: Settings) -> list[Check]:
         ("python", lambda: f"{platform.python_version()} on {platform.platform()}, {settings.thread_count} threads per stage"),
         ("packages", lambda: _packages(settings)),
         ("git", lambda: _git(settings)),
-        ("state folder", lambda: _writable(settings)),
+        ("project folder", lambda: _writable(settings.local)),
+        ("state folder", lambda: _writable(settings.state_home)),
         ("free disk", lambda: _disk(settings)),
         ("DVC cache", lambda: _cache(settings)),
         ("DVC remote", lambda: remote_line(settings)),
@@ -71,12 +72,12 @@ def _git(settings: Settings) -> str:
     return f"commit {commit}"
 
 
-def _writable(settings: Settings) -> str:
-    settings.state_home.mkdir(parents=True, exist_ok=True)
-    probe = settings.state_home / ".doctor"
+def _writable(folder: Path) -> str:
+    folder.mkdir(parents=True, exist_ok=True)
+    probe = folder / ".doctor"
     probe.write_text("", encoding="utf-8")
     probe.unlink()
-    return str(settings.state_home)
+    return str(folder)
 
 
 def _disk(settings: Settings) -> str:

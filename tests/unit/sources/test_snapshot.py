@@ -56,6 +56,7 @@ def test_unchanged_lock_is_not_written(places):
 
 
 @pytest.mark.badinput
+@pytest.mark.fault
 @pytest.mark.parametrize(
     ("content", "told"),
     [
