@@ -1,8 +1,14 @@
 """`headrace ci` on bare clones of a small DVC project: real git remotes, real DVC, a real bucket."""
 
+import functools
+import hashlib
 import json
+import shutil
 import subprocess
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -209,6 +215,45 @@ def test_with_only_a_bucket(object_store: ObjectStore, tmp_path: Path) -> None:
 
     found = json.loads(ci.headrace("ci", "--json", code=10).stdout)
     assert found["missing"] == ["out/use (use): missing, the bucket does not list it"]
+
+
+@pytest.mark.fault
+def test_a_remote_of_any_kind_is_asked(remote: Remote, bare: Callable[[str], Checkout], tmp_path: Path) -> None:
+    """By DVC, with what its plugins know: here a web server."""
+    objects = tmp_path / "objects"
+    shutil.copytree(remote.folder.parent / "objects", objects)
+    ci = bare("more")
+    with web(objects) as url:
+        (ci.folder / ".dvc" / "config.local").write_text(f"['remote \"storage\"']\n    url = {url}\n")
+
+        assert "the remote storage has all 10 objects" in ci.headrace("ci").stdout
+        assert "| evaluate.accuracy | 0.6667 | 0.8 | +0.1333 |" in (ci.folder / ".headrace" / "ci" / "review.md").read_text()
+
+        use = b"".join(b"row %d\n" % row for row in range(5))
+        md5 = hashlib.md5(use, usedforsecurity=False).hexdigest()
+        (objects / "files" / "md5" / md5[:2] / md5[2:]).unlink()
+        found = json.loads(ci.headrace("ci", "--json", code=10).stdout)
+        assert found["missing"] == ["out/use (use): missing"]
+
+    assert "the remote cannot be asked: " in ci.headrace("ci", code=8).stderr
+
+
+@contextmanager
+def web(folder: Path) -> Iterator[str]:
+    """A folder behind HTTP."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder))) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_a_project_whose_lock_is_on_the_state_branch_only_has_nothing_to_check(bare: Callable[[str], Checkout]) -> None:

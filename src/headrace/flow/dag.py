@@ -4,10 +4,11 @@ It runs as a small process of its own, `python -m headrace.flow.dag`, started by
 flow's process imports prefect, and every operation runs in a fork of it, so that a stage costs no second import and can be killed
 with its whole process group (forks.py). docs/decisions/0004-one-fork-per-stage.md has the figures.
 
-Of DVC it uses `Repo` with `index.graph`, `reproduce`, `checkout`, `push`, `pull`, and of a stage `status()`, names, deps, outs and params;
-it replaces `cache.local.check`, the sending of the run-cache and the bars of a transfer.
+Of DVC it uses `Repo` with `index.graph`, `reproduce`, `checkout`, `push`, `pull`, `cloud.get_remote_odb`, and of a stage `status()`,
+names, deps, outs and params; it replaces `cache.local.check`, the sending of the run-cache and the bars of a transfer.
 """
 
+import base64
 import contextlib
 import functools
 import os
@@ -182,6 +183,26 @@ def pull(targets: list[str] | None = None, *, run_cache: bool = True, progress: 
         return {str(what): int(count) for what, count in stats.items()}
 
 
+def lacking(md5s: list[str]) -> list[str]:
+    """Those of these objects that the default remote has not, of whatever kind it is: each is looked for, no index believed."""
+    from dvc.repo import Repo
+
+    with Repo(_wait_for_lock=True) as repo:
+        return sorted(set(md5s).difference(repo.cloud.get_remote_odb().oids_exist(md5s)))
+
+
+def read(md5: str) -> str | None:
+    """The content of an object of the default remote in base64, None where it is not there."""
+    from dvc.repo import Repo
+
+    with Repo(_wait_for_lock=True) as repo:
+        odb = repo.cloud.get_remote_odb()
+        try:
+            return base64.b64encode(odb.fs.cat_file(odb.oid_to_path(md5))).decode()
+        except FileNotFoundError:
+            return None
+
+
 def _hash_what_changed(repo: Any) -> None:
     """As `_hash_before_use`, but what has the time and size that DVC noted is believed: the bucket tells the MD5 of what it got."""
     from dvc_data.hashfile.db import HashFileDB
@@ -226,6 +247,8 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "commit": commit,
     "push": push,
     "pull": pull,
+    "lacking": lacking,
+    "read": read,
 }
 
 

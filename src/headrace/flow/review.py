@@ -3,19 +3,21 @@
 dvc.lock must be that of these files and params, and the remote must have what it names. What else the branch changes is told.
 """
 
+import base64
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from headrace.errors import ConfigError, EngineError
-from headrace.flow.conductor import plan_only
-from headrace.flow.launcher import Plan
+from headrace.flow.launcher import Launcher, Plan
+from headrace.project.preflight import check_params
 from headrace.project.review_page import Review, pictures, render
 from headrace.project.version import Objects, Version, remote_folder, versions
 from headrace.settings import Settings, variable
 from headrace.state.branch import StateBranch
 from headrace.state.git import Repository
-from headrace.storage.dvc_remote import cached, default_remote, needed
+from headrace.storage.dvc_remote import cached, client_variables, default_remote, needed
 from headrace.storage.local import write_bytes, write_text
 
 PAGE = "review.md"
@@ -39,18 +41,24 @@ def review(settings: Settings, *, against: str | None, out: Path, say: Say) -> R
 
     Raises:
         ConfigError: there is no dvc.lock, DVC cannot read the project, or `against` is not there.
-        EngineError: the bucket does not answer.
+        EngineError: the remote does not answer.
     """
     name, commit = _target(settings, against, say)
-    new, old = versions(settings, commit)
+    check_params(settings.project)
+    with Launcher(settings.project, client_variables(settings)) as launcher:
+        return _review(settings, launcher, name, commit, out)
+
+
+def _review(settings: Settings, launcher: Launcher, name: str, commit: str | None, out: Path) -> Review:
+    new, old = versions(settings, commit, ask=functools.partial(_read, launcher))
     if new.file("dvc.lock") is None:
         if old is None or old.file("dvc.lock") is not None:
             raise ConfigError("there is no dvc.lock to review. headrace run; git add dvc.lock; git commit")
         found = Review(stale={}, missing=[], remote="", against=name, is_checked=False)
     else:
-        missing, remote = _missing(settings, new.objects)
+        missing, remote = _missing(settings, launcher, new.objects)
         verdict = new.report("reports/evaluate.json").get("verdict") or {}
-        found = Review(stale=stale(plan_only(settings), new), missing=missing, remote=remote, against=name, verdict=verdict)
+        found = Review(stale=stale(launcher.plan(), new), missing=missing, remote=remote, against=name, verdict=verdict)
     page = render(found, new, old)
     write_text(out / PAGE, page)
     for path, content in pictures(new).items():
@@ -94,7 +102,7 @@ def _other_inputs(version: Version, stage: str) -> Iterator[str]:
             yield f"{path} is recorded otherwise than {output.stage} made it"
 
 
-def _missing(settings: Settings, objects: Objects) -> tuple[list[str], str]:
+def _missing(settings: Settings, launcher: Launcher, objects: Objects) -> tuple[list[str], str]:
     """Outputs that the remote lacks, and a line on what was asked."""
     remote = default_remote(settings.project)
     if remote is None:
@@ -106,11 +114,29 @@ def _missing(settings: Settings, objects: Objects) -> tuple[list[str], str]:
         broken = [f"{each.output} ({each.stage}): {each.what}, {each.why}" for each in found.left]
         return broken, remote.url if broken else f"{remote.url} has all {found.objects:,} objects"
     folder = remote_folder(settings)
-    if folder is None:
-        return [], f"{remote.url} is no bucket and no folder: its objects were not looked at"
     needs = needed(settings.project, lambda need: objects.read(need.md5))
-    broken = [f"{need.output} ({need.stage}): missing" for md5, need in needs.items() if not cached(folder, md5).exists()]
+    if folder is not None:
+        absent = {md5 for md5 in needs if not cached(folder, md5).exists()}
+    else:
+        absent = set(_ask(launcher, "lacking", md5s=sorted(needs)))
+    broken = [f"{need.output} ({need.stage}): missing" for md5, need in needs.items() if md5 in absent]
     return broken, f"the remote {remote.name}" if broken else f"the remote {remote.name} has all {len(needs):,} objects"
+
+
+def _read(launcher: Launcher, md5: str) -> bytes | None:
+    content = _ask(launcher, "read", md5=md5)
+    return base64.b64decode(content) if content is not None else None
+
+
+def _ask(launcher: Launcher, operation: str, **arguments: Any) -> Any:
+    """DVC's own look at a remote that is neither a bucket nor a folder: ssh, gs, azure, http, whatever its plugins know."""
+    log: list[str] = []
+    answer = launcher.perform(operation, log.append, **arguments)
+    if "result" not in answer:
+        raise EngineError(
+            f"the remote cannot be asked: {answer.get('error') or ' '.join(log[-3:])}. `dvc status --cloud` asks it by hand."
+        )
+    return answer["result"]
 
 
 def _target(settings: Settings, against: str | None, say: Say) -> tuple[str, str | None]:

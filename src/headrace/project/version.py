@@ -6,7 +6,7 @@ Nothing is checked out: a small report of a branch costs one object, not a pull.
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -34,10 +34,15 @@ class Output:
 
 
 class Objects:
-    """Contents by DVC's hash: this machine's cache, else the remote."""
+    """Contents by DVC's hash: this machine's cache, else the remote.
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    Args:
+        settings: of the project.
+        ask: reads an object of a remote that is neither a bucket nor a folder, None where it is not there.
+    """
+
+    def __init__(self, settings: Settings, ask: Callable[[str], bytes | None]) -> None:
+        self._settings, self._ask = settings, ask
         self._cache = cache_folder(settings.project)
         self._remote = default_remote(settings.project)
         self._known: dict[str, bytes | None] = {}
@@ -58,9 +63,15 @@ class Objects:
                 return bytes(self._bucket.read(self._remote.key(md5), md5=digest))
             except DataError:
                 return None
+        if self._remote is None:
+            return None
         folder = remote_folder(self._settings)
-        path = cached(folder, md5) if folder is not None else None
-        return path.read_bytes() if path is not None and path.exists() and file_md5(path) == digest else None
+        if folder is not None:
+            path = cached(folder, md5)
+            return path.read_bytes() if path.exists() and file_md5(path) == digest else None
+        content = self._ask(md5)
+        is_right = content is not None and hashlib.md5(content, usedforsecurity=False).hexdigest() == digest
+        return content if is_right else None
 
     @functools.cached_property
     def _bucket(self) -> Any:
@@ -184,9 +195,9 @@ class Version:
         return [stage for stage in (self.yaml("dvc.yaml").get("stages") or {}).values() if isinstance(stage, dict)]
 
 
-def versions(settings: Settings, against: str | None) -> tuple[Version, Version | None]:
-    """The project as it lies here, and as a commit has it."""
-    objects = Objects(settings)
+def versions(settings: Settings, against: str | None, *, ask: Callable[[str], bytes | None]) -> tuple[Version, Version | None]:
+    """The project as it lies here, and as a commit has it; `ask` as of `Objects`."""
+    objects = Objects(settings, ask)
     return Version(settings.project, None, objects), Version(settings.project, against, objects) if against else None
 
 

@@ -19,7 +19,7 @@ def here(tmp_path: Path) -> Version:
     (tmp_path / ".dvc").mkdir()
     for name in ("dvc.yaml", "dvc.lock", "params.yaml"):
         (tmp_path / name).write_text("{}\n")
-    return Version(tmp_path, None, Objects(Settings(project=tmp_path)))
+    return Version(tmp_path, None, Objects(Settings(project=tmp_path), lambda _: None))
 
 
 def test_the_verdict_stands_first(here: Version) -> None:
