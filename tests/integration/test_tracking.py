@@ -3,6 +3,7 @@
 import contextlib
 import multiprocessing
 import os
+import re
 import signal
 import sqlite3
 import time
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.disks import no_file_beyond
 
 from headrace.errors import EngineError
 from headrace.tracking import tracker as trackers
@@ -208,6 +210,30 @@ def test_a_server_killed_in_mid_training_gets_everything_later(tmp_path, mlflow_
     assert replay(store, tmp_path / "spool", say=print) == 1
     client, run = only_run(store)
     assert steps_of(client, run) == list(range(10))
+
+
+@pytest.mark.fault
+def test_a_full_disk_under_mlflow_costs_a_training_nothing_but_a_line(sqlite_store, tmp_path, capfd, monkeypatch):
+    """The SQLite file cannot grow: what it does not take is kept, the database stays whole, and MLflow's own trace is not shown."""
+    monkeypatch.setattr(trackers, "END_LIMIT_S", 120.0)  # a busy machine
+    train(sqlite_store, tmp_path / "spool", range(3))
+    database = Path(sqlite_store.uri.removeprefix("sqlite:///"))
+    said: list[str] = []
+    with no_file_beyond(database.stat().st_size):
+        train(sqlite_store, tmp_path / "spool", range(3, 1000), say=said.append)
+
+    assert len(said) == 1
+    assert re.search(r"failed: \(sqlite3\.OperationalError\) .*\. Make room .*, which has [\d,]+ MB free", said[0])
+    assert "Training goes on; metrics are kept in" in said[0]
+    assert "SQL:" not in said[0]
+    assert "Traceback" not in capfd.readouterr().err
+
+    assert replay(sqlite_store, tmp_path / "spool", say=said.append) == 1
+    client, run = only_run(sqlite_store)
+    assert steps_of(client, run) == list(range(1000))
+    assert run.info.status == "FINISHED"
+    with contextlib.closing(sqlite3.connect(database)) as found:
+        assert found.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
 def _log_until_killed(uri: str, location: str, spool: str) -> None:

@@ -5,6 +5,7 @@ MLflow is imported inside functions: preparing a database that is ready costs a 
 
 import contextlib
 import importlib.metadata
+import logging
 import os
 import re
 import shutil
@@ -43,11 +44,18 @@ def prepare(uri: str) -> None:
 
     Raises:
         ConfigError: the file is not a database.
-        EngineError: MLflow's migration failed; the file is as it was before, in `<file>.before-<version>`.
+        EngineError: it cannot be written, or MLflow's migration failed; the file is as it was before, in `<file>.before-<version>`.
     """
     path = sqlite_path(uri)
     if path is None or _is_marked(path):
         return
+    try:
+        _make_ready(path)
+    except (OSError, sqlite3.OperationalError) as error:
+        raise EngineError(absent(uri, str(error))) from None
+
+
+def _make_ready(path: Path) -> None:
     with file_lock(path.with_name(path.name + ".lock")):
         if _is_marked(path):
             return
@@ -116,6 +124,8 @@ def connect(uri: str) -> "MlflowClient":
     with service_errors(uri):
         from mlflow import MlflowClient
 
+        # It prints, with its trace, what it raises as well.
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
@@ -161,15 +171,20 @@ def service_errors(uri: str) -> Iterator[None]:
         # Object stores raise what their client library defines; importing it to name the class would cost 0.3 s.
         if not isinstance(error, known) and type(error).__module__.partition(".")[0] not in {"botocore", "boto3", "urllib3"}:
             raise
-        raise EngineError(absent(uri, strip_secrets(" ".join(str(error).split())[:300]))) from error
+        # SQLAlchemy adds the statement and a link to its manual.
+        reason = re.split(r"\[SQL:|\(Background on", " ".join(str(error).split()))[0].strip()
+        raise EngineError(absent(uri, strip_secrets(reason[:300]))) from error
 
 
 def absent(uri: str, reason: str) -> str:
     """The message about a store that fails: which one, why, what to do."""
+    path, remedy = sqlite_path(uri), "Start the server (`headrace up`, if it is the project's own) or mend MLFLOW_TRACKING_URI"
+    if path is not None:
+        free = f", which has {shutil.disk_usage(path.parent).free / 1e6:,.0f} MB free" if path.parent.is_dir() else ""
+        remedy = f"Make room or give permission on its disk{free}, or mend MLFLOW_TRACKING_URI,"
     return (
-        f"MLflow at {strip_secrets(uri)} failed: {reason}. Start the server (`headrace up`, if it is the project's own) or mend "
-        f"MLFLOW_TRACKING_URI and run again; "
-        f"HEADRACE_TRACKING=false runs without it, and registers nothing."
+        f"MLflow at {strip_secrets(uri)} failed: {reason}. {remedy} and run again; HEADRACE_TRACKING=false runs without it, and "
+        "registers nothing."
     )
 
 

@@ -1,31 +1,22 @@
 """Files that are there whole or not at all: on a full disk, at a power cut."""
 
 import os
-import resource
-import signal
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
+from tests.disks import no_file_beyond
 
 from headrace.storage.local import atomic_path, write_bytes
 
 MEGABYTE = b"x" * 1_000_000
 
 
-@contextmanager
-def _limited(_: Path) -> Iterator[None]:
-    """No file of this process may grow beyond half a megabyte: a write fails half-way, as on a full disk, without any rights."""
-    before, heard = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, heard)
+def _limited(_: Path) -> AbstractContextManager[None]:
+    return no_file_beyond(500_000)
 
 
 @contextmanager

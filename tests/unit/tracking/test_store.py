@@ -5,6 +5,7 @@ import sqlite3
 import time
 
 import pytest
+from tests.disks import no_file_beyond
 
 from headrace.errors import ConfigError, EngineError
 from headrace.tracking.store import check, prepare, sqlite_path
@@ -59,6 +60,16 @@ def test_a_file_that_is_no_database_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="not an SQLite database"):
         prepare(f"sqlite:///{path}")
     assert path.read_text() == "notes " * 100
+
+
+@pytest.mark.fault
+def test_a_disk_with_no_room_for_the_database_is_told_and_left_as_it_was(tmp_path):
+    with no_file_beyond(100_000), pytest.raises(EngineError, match=r"mlflow\.db failed: .*Make room .* MB free"):
+        prepare(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db.lock"]
+
+    prepare(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    assert (tmp_path / "mlflow.db").exists()
 
 
 def test_a_dead_server_is_found_at_once(free_port):
