@@ -1,58 +1,44 @@
-"""MLflow's server as `headrace up` prepares and starts it, with its runs in a real PostgreSQL."""
+"""`headrace up` with its MLflow server's runs in a real PostgreSQL."""
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 from tests.postgres import Postgres
-from tests.services import free_port
+from tests.sites import ended, make_site
 
-from headrace.services import mlflow_server
 from headrace.services.asking import ask
-from headrace.services.credentials import USER, read_or_make
-from headrace.services.mlflow_server import database_url
-from headrace.services.operations import private_files
-from headrace.services.service import end, log_path, start, wait_ready
-from headrace.settings import Settings
+from headrace.services.credentials import USER
+from headrace.services.probes import probes
+from headrace.services.service import log_path
+from headrace.settings import load_settings
 
 
-@pytest.fixture
-def settings(postgres_server: Postgres, tmp_path: Path) -> Settings:
-    url = postgres_server.url(postgres_server.make_database(), password=True)
-    return Settings(project=tmp_path, home=tmp_path / "home", mlflow_database=url)
-
-
-@pytest.fixture
-def call(settings: Settings) -> Iterator[Callable[[str, dict[str, Any]], tuple[int, bytes]]]:
-    """Prepare and start the server; a function that asks it."""
-    folder, port = settings.services_folder, free_port()
-    with private_files():
-        folder.mkdir(parents=True)
-        secret = read_or_make(folder)
-        mlflow_server.prepare(settings, secret)
-        destination = mlflow_server.artifacts(settings, "", object_store=False)
-        server = mlflow_server.service(settings, secret, port=port, destination=destination, store_url=None)
-        started = start(server, folder)
-    try:
-        wait_ready(server, started, folder)
-        api, login = f"http://127.0.0.1:{port}/api/2.0/mlflow", (USER, secret.mlflow_password)
-        yield lambda path, body: ask(f"{api}/{path}", method="POST", json_body=body, login=login, timeout_s=30)
-    finally:
-        end(folder, mlflow_server.NAME, started)
-
-
-def test_runs_are_in_postgresql(
-    settings: Settings, call: Callable[[str, dict[str, Any]], tuple[int, bytes]], postgres_server: Postgres
+def test_a_project_comes_up_and_goes_down_on_postgresql(
+    postgres_server: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a team uses: migrated before the server starts, and the password in no file and no log."""
-    assert call("runs/create", {"experiment_id": "0", "run_name": "kept"})[0] == 200
+    """What a team uses: migrated before the server starts, proved by doctor, and the password in no file and no log."""
+    database = postgres_server.make_database()
+    url = postgres_server.url(database, password=True)
+    assert url.startswith("postgresql://"), "as a user writes it: the driver is ours to name"
+    site = make_site(tmp_path, HEADRACE_MLFLOW_DATABASE=url)
+    monkeypatch.setenv("HEADRACE_HOME", str(site.home))
+    monkeypatch.setenv("HEADRACE_MLFLOW_DATABASE", url)
+    with ended(site):
+        site.headrace("up", "--detach")
+        proved = {name: prove() for name, prove in probes(load_settings(site.project))}
+        made = ask(
+            f"{site.client_environment['MLFLOW_TRACKING_URI']}/api/2.0/mlflow/runs/create",
+            method="POST", json_body={"experiment_id": "0", "run_name": "kept"}, login=(USER, site.secrets.mlflow_password), timeout_s=60,
+        )  # fmt: skip
+        lines = site.command_lines()
 
-    database = database_url(settings).rpartition("/")[2]
-    with psycopg.connect(postgres_server.url(database, password=True)) as connection:
+    assert list(proved) == ["mlflow", "prefect", "worker"]
+    assert made[0] == 200
+    with psycopg.connect(url) as connection:
         assert connection.execute("select name from runs").fetchall() == [("kept",)]
-    files = [path for path in settings.services_folder.rglob("*") if path.is_file()]
-    assert log_path(settings.services_folder, mlflow_server.NAME) in files
+    files = [path for path in site.home.rglob("*") if path.is_file()]
+    assert log_path(site.services, "mlflow") in files
     assert not [path for path in files if postgres_server.password.encode() in path.read_bytes()]
-    assert not (settings.services_folder / "mlflow" / "mlflow.db").exists()
+    assert not [line for line in lines if postgres_server.password in line]
+    assert not (site.services / "mlflow" / "mlflow.db").exists()

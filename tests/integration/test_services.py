@@ -1,31 +1,26 @@
 """`headrace up`, `ps`, `down` with the real MLflow, Prefect, worker and S3 server, as a person would run them."""
 
 import json
-import os
 import re
 import signal
 import subprocess
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 from tests.projects import BIN, is_alive, wait_until
-from tests.services import ensure_swift, free_port
+from tests.services import ensure_swift
+from tests.sites import UP_LIMIT_S, Site, ended, make_site
 
 from headrace.services.asking import ask
-from headrace.services.credentials import FILE, Secrets, read_or_make
-from headrace.services.inventory import ORDER
+from headrace.services.credentials import FILE
 from headrace.services.probes import probes
-from headrace.services.service import survivors
 from headrace.settings import load_settings
 
 pytestmark = pytest.mark.xdist_group("services")
-
-UP_LIMIT_S = 400
 
 FLOW = """
 from prefect import flow
@@ -46,75 +41,13 @@ print("state", run.state.name)
 """
 
 
-@dataclass
-class Site:
-    """A project with services."""
-
-    project: Path
-    home: Path
-    variables: dict[str, str]
-
-    @property
-    def services(self) -> Path:
-        return self.home / "services"
-
-    @property
-    def environment(self) -> dict[str, str]:
-        outside = ("MLFLOW_", "PREFECT_API", "AWS_ACCESS", "AWS_SECRET", "AWS_ENDPOINT", "HEADRACE_SERVICE")
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(outside)}
-        return {**kept, "HEADRACE_HOME": str(self.home), "PYTHONUNBUFFERED": "1", **self.variables}
-
-    @property
-    def client_environment(self) -> dict[str, str]:
-        """What `set -a; . credentials.env` gives a shell."""
-        lines = (self.services / FILE).read_text().splitlines()
-        return {**self.environment, **dict(line.split("=", 1) for line in lines if not line.startswith("#"))}
-
-    @property
-    def secrets(self) -> Secrets:
-        return read_or_make(self.services)
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [BIN / "headrace", "-C", str(self.project), *arguments],
-            env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
-
-    def headrace(self, *arguments: str, code: int = 0) -> str:
-        process = self.start(*arguments)
-        try:
-            said, _ = process.communicate(timeout=UP_LIMIT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise
-        assert process.returncode == code, said
-        return said
-
-    def rows(self) -> dict[str, dict[str, Any]]:
-        return {row["name"]: row for row in json.loads(self.headrace("ps", "--json"))}
-
-    def pids(self) -> dict[str, int]:
-        return {name: row["pid"] for name, row in self.rows().items()}
-
-    def all_processes(self) -> list[int]:
-        return [identity.pid for name in ORDER for identity in survivors(self.services, name)]
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Services that are up; a test that ends one brings it up again."""
-    folder = tmp_path_factory.mktemp("site")
-    (folder / "project").mkdir()
-    ports = {
-        f"HEADRACE_{name}_PORT": str(free_port(width)) for name, width in (("MLFLOW", 1), ("PREFECT", 1), ("OBJECT_STORE", 4))
-    }
-    made = Site(folder / "project", folder / "home", {**ports, "HEADRACE_OBJECT_STORE_ENVIRONMENT": str(ensure_swift())})
-    try:
+    made = make_site(tmp_path_factory.mktemp("site"), HEADRACE_OBJECT_STORE_ENVIRONMENT=str(ensure_swift()))
+    with ended(made):
         made.headrace("up", "--detach", "--object-store")
         yield made
-    finally:
-        made.headrace("down")
-        assert made.all_processes() == []
 
 
 @pytest.fixture
@@ -205,7 +138,7 @@ def test_services_listen_on_this_machine_only(site: Site) -> None:
 def test_no_secret_is_in_a_command_line_or_a_log_or_a_store(site: Site) -> None:
     """Command lines are public on a machine, and logs are mailed around."""
     values = [value.encode() for value in vars(site.secrets).values()]
-    lines = [" ".join(psutil.Process(pid).cmdline()).encode() for pid in site.all_processes()]
+    lines = [line.encode() for line in site.command_lines()]
     allowed = {site.services / FILE, *(site.services / "object-store" / "etc").iterdir()}
     files = [path for path in site.home.rglob("*") if path.is_file() and path not in allowed]
 
