@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from headrace.services.asking import ask
 from headrace.settings import TELEMETRY_OFF
 
 
@@ -15,6 +16,16 @@ def test_the_prefect_server_app_imports_under_the_lock() -> None:
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_prefects_server_takes_what_its_own_client_sends(prefect_server: str) -> None:
+    """Its lists (`prefect work-pool ls`) are asked for with nulls, which newer releases of fastapi refuse."""
+    for what in ("work_pools", "deployments", "flow_runs"):
+        status, body = ask(
+            f"{prefect_server}/{what}/filter", method="POST", json_body={"limit": None, "sort": None}, timeout_s=30
+        )
+
+        assert status == 200, body
 
 
 TELLTALES = {

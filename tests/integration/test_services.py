@@ -34,7 +34,6 @@ import sys
 from prefect import flow
 from prefect.deployments import run_deployment
 
-# Not deploy(): in Prefect 3.8.8 its look for active workers sends nulls that its own server refuses.
 flow.from_source(source=sys.argv[1], entrypoint="flow.py:hello").to_deployment("test", work_pool_name="headrace").apply()
 run = run_deployment("hello/test", timeout=float(sys.argv[2]), poll_interval=1)
 print("state", run.state.name)
