@@ -1,9 +1,12 @@
 """Services for tests, started by the product's own code on free ports, with their data in a temporary folder."""
 
 import os
+import resource
 import signal
 import socket
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -81,6 +84,20 @@ class PrefectServer:
         assert self.process is not None
         assert self.process.poll() is None, (self.folder / "server.log").read_text()[-2000:]
         return ask(f"{self.api}/health", timeout_s=2)[0] == 200
+
+    @contextmanager
+    def full_disk(self) -> Iterator[None]:
+        """It can write no byte to any file."""
+        assert self.process is not None
+        top = psutil.Process(self.process.pid)
+        before = {each.pid: resource.prlimit(each.pid, resource.RLIMIT_FSIZE) for each in (top, *top.children(recursive=True))}
+        for pid, (_, hard) in before.items():
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, hard))
+        try:
+            yield
+        finally:
+            for pid, limits in before.items():
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
 
     def end(self, *, kill: bool = False) -> None:
         """End it; `kill` is what a power cut does."""

@@ -1,9 +1,10 @@
-"""Prefect's server killed under a flow at work, with a real server of the test's own."""
+"""Prefect's server killed under a flow at work, or its disk full; with a real server of the test's own."""
 
 import json
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,9 @@ def flow_runs(server: PrefectServer, wanted: dict[str, Any]) -> Any:
     return json.loads(body) if status == 200 else None
 
 
-def test_a_flow_outlives_its_server(server: PrefectServer, tmp_path: Path) -> None:
-    """An update of the server at night must not cost the training that is at work."""
+@pytest.fixture
+def checkout(server: PrefectServer, tmp_path: Path) -> Checkout:
+    """A project whose first stage waits until there is a file `go` beside it."""
     folder = tmp_path / "tiny"
     (folder / "out").mkdir(parents=True)
     (folder / "wait.py").write_text(WAIT)
@@ -51,20 +53,51 @@ def test_a_flow_outlives_its_server(server: PrefectServer, tmp_path: Path) -> No
     shutil.copytree(REPOSITORY / "pipelines", folder / "pipelines", ignore=shutil.ignore_patterns("__pycache__"))
     for command in (["git", "init", "-q"], [str(BIN / "dvc"), "init", "-q"], ["git", "add", "-A"], [*GIT, "commit", "-qm", "x"]):
         subprocess.run(command, cwd=folder, check=True)
-    checkout = Checkout(folder, tmp_path / "home", {"PREFECT_API_URL": server.api})
+    return Checkout(folder, tmp_path / "home", {"PREFECT_API_URL": server.api})
+
+
+@contextmanager
+def at_work(server: PrefectServer, checkout: Checkout) -> Iterator[subprocess.Popen[str]]:
+    """A `headrace run` whose flow the server knows to be running."""
     run = checkout.start("headrace", "run")
-    running = {"flow_runs": {"state": {"type": {"any_": ["RUNNING"]}}}}
     try:
+        running = {"flow_runs": {"state": {"type": {"any_": ["RUNNING"]}}}}
         wait_until(lambda: flow_runs(server, running), what="the flow at work", timeout_s=LIMIT_S)
-
-        server.end(kill=True)
-        (tmp_path / "go").touch()  # the stage ends while nobody listens
-        wait_until((folder / "out" / "first").exists, what="the first stage's end", timeout_s=LIMIT_S)
-        server.start()
-
-        assert run.wait(LIMIT_S) == 0, (tmp_path / "tiny.log").read_text()[-2000:]
+        yield run
     finally:
         run.kill()
-    assert (folder / "out" / "second").read_text() == "one\n"
+
+
+def log_of(checkout: Checkout) -> str:
+    """What the last run said."""
+    return (checkout.folder.parent / "tiny.log").read_text()
+
+
+def test_a_flow_outlives_its_server(server: PrefectServer, checkout: Checkout) -> None:
+    """An update of the server at night must not cost the training that is at work."""
+    with at_work(server, checkout) as run:
+        server.end(kill=True)
+        (checkout.folder.parent / "go").touch()  # the stage ends while nobody listens
+        wait_until((checkout.folder / "out" / "first").exists, what="the first stage's end", timeout_s=LIMIT_S)
+        server.start()
+
+        assert run.wait(LIMIT_S) == 0, log_of(checkout)[-2000:]
+    assert (checkout.folder / "out" / "second").read_text() == "one\n"
     found = wait_until(lambda: flow_runs(server, {}), what="the server's answer", timeout_s=LIMIT_S)
     assert [each["state"]["type"] for each in found] == ["COMPLETED"]
+
+
+def test_a_full_disk_under_prefects_server_stops_the_flow_and_keeps_what_was_done(
+    server: PrefectServer, checkout: Checkout
+) -> None:
+    """Its database takes no byte more: the stage at work ends and is kept, and the next run goes on behind it."""
+    with at_work(server, checkout) as run, server.full_disk():
+        (checkout.folder.parent / "go").touch()
+
+        assert run.wait(LIMIT_S) == 8, log_of(checkout)[-2000:]
+    assert "The server's log says why" in log_of(checkout)
+    assert "What had been done meanwhile is kept: first" in log_of(checkout)
+    assert "Traceback" not in log_of(checkout)
+
+    assert checkout.states()["first"] == "unchanged"
+    assert (checkout.folder / "out" / "second").read_text() == "one\n"

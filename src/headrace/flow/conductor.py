@@ -147,6 +147,8 @@ def _without_prefect(settings: Settings, run: Run, ahead: HeadStart, error: Exce
     check = "Check PREFECT_API_URL, or unset it to use the temporary server"
     if settings.prefect_api_url and settings.prefect_api_url == settings.service_variables.get("PREFECT_API_URL"):
         check = "`headrace up` starts it again, after `headrace down` its temporary server is used"
+    if getattr(getattr(error, "response", None), "status_code", 0) >= 500:  # it is there, and cannot: its disk is full
+        check = "The server's log says why (`headrace logs prefect`, if it is the project's own)"
     text = (
         f"Prefect failed at {where}: {' '.join(str(error).split())[:300]}. {check}; `dvc repro` runs the stages without Prefect."
     )
