@@ -152,6 +152,33 @@ def test_push_stores_again_what_the_bucket_lost(project: Project) -> None:
 
 
 @pytest.mark.fault
+def test_a_lost_bucket_is_filled_again_from_one_checkout(project: Project, tmp_path: Path) -> None:
+    """As docs/how-to/restore-after-a-disaster.md has it: branch by branch, without any output of the others checked out."""
+    folder = project.settings.project
+    (folder / ".gitignore").write_text("/data/\n/.headrace/\n")
+
+    def commit(branch: str) -> None:
+        for command in (["switch", "-q", "-c", branch], ["add", "-A"], ["commit", "-q", "-m", branch]):
+            subprocess.run([*GIT, *command], cwd=folder, check=True)
+
+    commit("first")
+    (folder / "dvc.yaml").write_text(DAG.replace("alone", "changed"))
+    subprocess.run([BIN / "dvc", "repro", "-q"], cwd=folder, check=True)
+    commit("second")
+
+    add_remote(project.settings, f"s3://{project.store.make_bucket()}/team", name="storage")
+    found = {}
+    for branch in ("first", "second"):
+        subprocess.run(["git", "switch", "-q", "--detach", branch], cwd=folder, check=True)
+        push(project.settings, lambda _: None)
+        there = project.elsewhere(tmp_path / branch)
+        pull(there, lambda _: None)
+        found[branch] = (there.project / "data" / "one").read_text()
+
+    assert found == {"first": "alone\n", "second": "changed\n"}
+
+
+@pytest.mark.fault
 def test_a_push_without_a_server_keeps_the_work_and_the_next_one_sends_it(project: Project, tmp_path: Path) -> None:
     """Nobody listens, then somebody does: the outputs are where they were, and all of them arrive."""
     config = project.settings.project / ".dvc" / "config.local"
