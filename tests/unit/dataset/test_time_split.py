@@ -32,6 +32,7 @@ def test_text_and_timestamps_agree():
 
 
 @pytest.mark.badinput
+@pytest.mark.fault
 @pytest.mark.parametrize(
     "values",
     [

@@ -168,6 +168,7 @@ def test_parquet_files_of_different_schemas_are_refused(make_file):
 
 
 @pytest.mark.badinput
+@pytest.mark.fault
 @pytest.mark.parametrize(
     ("column", "told"),
     [
