@@ -11,10 +11,11 @@ from typing import Any
 
 import psutil
 
-from headrace.services.credentials import FILE, Secrets, read_or_make
+from headrace.services.asking import NO_ANSWER, ask
+from headrace.services.credentials import FILE, USER, Secrets, read_or_make
 from headrace.services.inventory import ORDER
 from headrace.services.service import survivors
-from tests.projects import BIN
+from tests.projects import BIN, wait_until
 from tests.services import free_port
 
 UP_LIMIT_S = 400
@@ -64,6 +65,10 @@ class Site:
         assert process.returncode == code, said
         return said
 
+    def up(self) -> None:
+        """Start what does not run."""
+        self.headrace("up", "--detach", "--object-store")
+
     def rows(self) -> dict[str, dict[str, Any]]:
         return {row["name"]: row for row in json.loads(self.headrace("ps", "--json"))}
 
@@ -75,6 +80,17 @@ class Site:
 
     def command_lines(self) -> list[str]:
         return [" ".join(psutil.Process(pid).cmdline()) for pid in self.all_processes()]
+
+    def prefect(self, path: str, body: Any = None, *, method: str = "POST") -> Any:
+        """What the Prefect server answers; a busy one is asked again."""
+        url, login = self.client_environment["PREFECT_API_URL"], (USER, self.secrets.prefect_password)
+
+        def answered() -> bytes | None:
+            status, answer = ask(f"{url}/{path}", login=login, method=method, json_body=body, timeout_s=60)
+            assert status in (NO_ANSWER, 503) or 200 <= status < 300, answer
+            return (answer or b"null") if 200 <= status < 300 else None
+
+        return json.loads(wait_until(answered, what=f"an answer to {path}", timeout_s=UP_LIMIT_S))
 
 
 def make_site(folder: Path, **variables: str) -> Site:

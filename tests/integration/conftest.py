@@ -19,6 +19,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.services import ensure_swift
+from tests.sites import Site, ended, make_site
 
 from headrace.dataset.shards import ShardWriter
 from headrace.settings import MLFLOW_DEFAULTS, TELEMETRY_OFF
@@ -85,6 +87,14 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server.start()
     yield server
     server.kill()
+
+
+@pytest.fixture(scope="session")
+def services_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """One project with servers for the modules of the group `services`; whoever needs them calls `up`."""
+    made = make_site(tmp_path_factory.mktemp("site"), HEADRACE_OBJECT_STORE_ENVIRONMENT=str(ensure_swift()))
+    with ended(made):
+        yield made
 
 
 @pytest.fixture

@@ -1,14 +1,10 @@
 """The message to whoever keeps watch, and where it goes."""
 
-import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from tests.receiver import receiver
 
 from headrace.flow.notices import Notice, send, tail_of
 from headrace.settings import Settings
@@ -19,35 +15,12 @@ NOTICE = Notice(
 )  # fmt: skip
 
 
-@pytest.fixture
-def receiver() -> Iterator[tuple[int, list[dict[str, Any]]]]:
-    """A web server of ours, and what was posted to it."""
-    posted: list[dict[str, Any]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server.server_port, posted
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def test_one_message_has_stage_reason_log_and_command(receiver: tuple[int, list[dict[str, Any]]], tmp_path: Path) -> None:
+def test_one_message_has_stage_reason_log_and_command(tmp_path: Path) -> None:
     """Whoever is woken needs no second page to know what to type."""
-    port, posted = receiver
-    settings = Settings(project=tmp_path, notify_urls=SecretStr(f"json://user:canary@127.0.0.1:{port}/hook"))
+    with receiver() as (port, posted):
+        settings = Settings(project=tmp_path, notify_urls=SecretStr(f"json://user:canary@127.0.0.1:{port}/hook"))
 
-    assert send(settings, NOTICE, say=print)
+        assert send(settings, NOTICE, say=print)
 
     assert len(posted) == 1
     assert posted[0]["title"].endswith("train: stage validate failed")
