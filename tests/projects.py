@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -127,6 +127,20 @@ def clone(origin: Path, folder: Path, home: Path, **variables: str) -> Checkout:
     subprocess.run(["git", "clone", "-q", str(origin), str(folder)], check=True)
     checkout = Checkout(folder, home, variables)
     checkout.headrace("setup")
+    return checkout
+
+
+def make_project(folder: Path, home: Path, files: Mapping[str, str], **variables: str) -> Checkout:
+    """A committed project of these files and our flows; its stages may write into `out/`."""
+    plain = {"params.yaml": "{}\n", ".gitignore": "/out/*\n!/out/.keep\n/.headrace/\n__pycache__/\n", "out/.keep": ""}
+    for name, text in (plain | dict(files)).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    shutil.copytree(REPOSITORY / "pipelines", folder / "pipelines", ignore=shutil.ignore_patterns("__pycache__"))
+    checkout = Checkout(folder, home, variables)
+    for command in (["git", "init", "-q", "-b", "main"], ["dvc", "init", "-q"], ["git", "add", "-A"]):
+        checkout.run(*command)
+    checkout.run(*GIT, "commit", "-q", "-m", "A project")
     return checkout
 
 

@@ -1,30 +1,20 @@
-"""A dvc.lock that DVC cannot read, beside the real DVC, on a project of three stages without our code."""
+"""A dvc.lock that DVC cannot read, beside the real DVC, on a project of two stages without our code."""
 
 import os
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
-from tests.projects import BIN, GIT, REPOSITORY, Checkout
+from tests.projects import Checkout, make_project
 
 
 @pytest.fixture
 def small(tmp_path: Path, prefect_server: str) -> Checkout:
     """Two stages that have run."""
-    folder = tmp_path / "small"
-    (folder / "out").mkdir(parents=True)
-    (folder / "dvc.yaml").write_text(
+    dag = (
         "stages:\n  first: {cmd: 'echo one > out/first', outs: [out/first]}\n"
         "  second: {cmd: 'cat out/first > out/second', deps: [out/first], outs: [out/second]}\n"
     )
-    (folder / "params.yaml").write_text("{}\n")
-    (folder / ".gitignore").write_text("/out/\n/.headrace/\n")
-    shutil.copytree(REPOSITORY / "pipelines", folder / "pipelines", ignore=shutil.ignore_patterns("__pycache__"))
-    for command in (["git", "init", "-q"], [str(BIN / "dvc"), "init", "-q"], ["git", "add", "-A"], [*GIT, "commit", "-qm", "x"]):
-        subprocess.run(command, cwd=folder, check=True)
-    made = Checkout(folder, tmp_path / "home")
-    made.variables["PREFECT_API_URL"] = prefect_server
+    made = make_project(tmp_path / "small", tmp_path / "home", {"dvc.yaml": dag}, PREFECT_API_URL=prefect_server)
     assert set(made.states("--stage", "second").values()) == {"ran"}
     return made
 

@@ -1,6 +1,5 @@
 """A stage that runs on another pool, with a worker that shares only the bucket, the git remote and the Prefect server with us."""
 
-import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -8,7 +7,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.projects import BIN, GIT, REPOSITORY, Checkout, wait_until
+from tests.projects import BIN, GIT, Checkout, make_project, wait_until
 from tests.services import ObjectStore
 
 DAG = """\
@@ -62,23 +61,12 @@ class Site:
 def site(tmp_path_factory: pytest.TempPathFactory, prefect_server: str, object_store: ObjectStore) -> Iterator[Site]:
     """A project whose middle stage belongs to the pool `gpu`, and a worker of that pool."""
     root = tmp_path_factory.mktemp("elsewhere")
-    folder = root / "here"
-    (folder / "infra").mkdir(parents=True)
-    for name, text in {
-        "dvc.yaml": DAG, "params.yaml": "{}\n", "code.txt": "two\n", ".gitignore": "/out/*\n!/out/.keep\n/.headrace/\n",
-        "infra/prefect.yaml": DEPLOYMENTS, "out/.keep": "",
-    }.items():  # fmt: skip
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_text(text)
-    shutil.copytree(REPOSITORY / "pipelines", folder / "pipelines", ignore=shutil.ignore_patterns("__pycache__"))
-    here = Checkout(
-        folder, root / "home", {**object_store.variables, "PREFECT_API_URL": prefect_server, "TRACE": str(root / "here.txt")}
-    )
-    here.run("git", "init", "-q", "-b", "main")
-    here.run("dvc", "init", "-q")
+    variables = {**object_store.variables, "PREFECT_API_URL": prefect_server, "TRACE": str(root / "here.txt")}
+    files = {"dvc.yaml": DAG, "code.txt": "two\n", "infra/prefect.yaml": DEPLOYMENTS}
+    here = make_project(root / "here", root / "home", files, **variables)
     here.headrace("remote", "add", f"s3://{object_store.make_bucket()}/data", "--shared")
     here.run("git", "add", "-A")
-    here.run(*GIT, "commit", "-qm", "A project")
+    here.run(*GIT, "commit", "-qm", "A remote")
     here.run("git", "init", "-q", "--bare", "-b", "main", str(root / "origin.git"))
     here.run("git", "remote", "add", "origin", str(root / "origin.git"))
     here.run("git", "push", "-q", "-u", "origin", "main")

@@ -1,14 +1,12 @@
 """The head start of `headrace run` beside real DVC and Prefect, on a project of three stages without our code."""
 
 import json
-import shutil
 import signal
-import subprocess
 import urllib.request
 from pathlib import Path
 
 import pytest
-from tests.projects import BIN, GIT, REPOSITORY, Checkout, wait_until
+from tests.projects import Checkout, make_project, wait_until
 
 NOBODY = "http://127.0.0.1:9/api"
 """The discard port: nothing answers there."""
@@ -17,19 +15,12 @@ NOBODY = "http://127.0.0.1:9/api"
 @pytest.fixture
 def tiny(tmp_path: Path) -> Checkout:
     """`first` ends at once, `second` works until it is ended, `third` needs both."""
-    folder = tmp_path / "tiny"
-    (folder / "out").mkdir(parents=True)
-    _write(folder, first="echo one > out/first", second="echo two > out/second; sleep 600")
-    (folder / "params.yaml").write_text("{}\n")
-    (folder / ".gitignore").write_text("/out/\n/.headrace/\n")
-    shutil.copytree(REPOSITORY / "pipelines", folder / "pipelines", ignore=shutil.ignore_patterns("__pycache__"))
-    for command in (["git", "init", "-q"], [str(BIN / "dvc"), "init", "-q"], ["git", "add", "-A"], [*GIT, "commit", "-qm", "x"]):
-        subprocess.run(command, cwd=folder, check=True)
-    return Checkout(folder, tmp_path / "home")
+    dag = _dag(first="echo one > out/first", second="echo two > out/second; sleep 600")
+    return make_project(tmp_path / "tiny", tmp_path / "home", {"dvc.yaml": dag})
 
 
-def _write(folder: Path, *, first: str, second: str, retries: int = 0) -> None:
-    (folder / "dvc.yaml").write_text(
+def _dag(*, first: str, second: str, retries: int = 0) -> str:
+    return (
         f"stages:\n"
         f'  first: {{cmd: "{first}", outs: [out/first], meta: {{retries: {retries}, retry_delay_s: 0}}}}\n'
         f'  second: {{cmd: "{second}", deps: [out/first], outs: [out/second]}}\n'
@@ -69,7 +60,8 @@ def test_a_failure_ahead_is_retried_by_prefect_and_told_in_its_log(tiny: Checkou
     """The task's first attempt is the stage that was begun ahead, with all that it printed; the second one is a new execution."""
     tiny.variables["PREFECT_API_URL"] = prefect_server
     once = "echo attempt; echo x >> ../tries; test $(wc -l < ../tries) = 2; echo one > out/first"
-    _write(tiny.folder, first=f"set -e; {once}", second="echo two > out/second", retries=1)
+    dag = _dag(first=f"set -e; {once}", second="echo two > out/second", retries=1)
+    (tiny.folder / "dvc.yaml").write_text(dag)
 
     states = tiny.states()
 

@@ -2,8 +2,6 @@
 
 import io
 import json
-import shutil
-import subprocess
 from pathlib import Path
 
 import psycopg
@@ -13,7 +11,7 @@ import pytest
 from PIL import Image
 from tests.faulty_proxy import FaultyProxy, proxy
 from tests.postgres import Postgres
-from tests.projects import BIN, GIT, REPOSITORY, Checkout
+from tests.projects import make_project
 from tests.services import ObjectStore
 
 DAG = """
@@ -80,17 +78,15 @@ def test_a_bucket_and_a_database_feed_a_run(
     for shade, label in ((10, "dark"), (200, "light")):
         client.put_object(Bucket=bucket, Key=f"in/{shade}.parquet", Body=table(shade, label))
         insert(postgres_server, database, shade + 1, label)
-    folder = tmp_path / "project"
-    (folder / "data").mkdir(parents=True)
-    (folder / "dvc.yaml").write_text(DAG)
-    (folder / "params.yaml").write_text(PARAMS.format(bucket=bucket, url=postgres_server.url(database)))
-    (folder / ".gitignore").write_text("/data/*\n!/data/sources.lock\n/reports/\n/out/\n/.headrace/\n")
-    shutil.copytree(REPOSITORY / "pipelines", folder / "pipelines", ignore=shutil.ignore_patterns("__pycache__"))
-    for command in (["git", "init", "-q"], [str(BIN / "dvc"), "init", "-q"], ["git", "add", "-A"], [*GIT, "commit", "-qm", "x"]):
-        subprocess.run(command, cwd=folder, check=True)
+    files = {
+        "dvc.yaml": DAG,
+        "params.yaml": PARAMS.format(bucket=bucket, url=postgres_server.url(database)),
+        ".gitignore": "/data/*\n!/data/sources.lock\n/reports/\n/out/\n/.headrace/\n",
+    }
     keys = {name: value for name, value in object_store.variables.items() if "ENDPOINT" not in name}
     keys |= {"AWS_ENDPOINT_URL_S3": web.url, "HEADRACE_SQL_PASSWORD_SHOP": postgres_server.password}
-    project = Checkout(folder, tmp_path / "home", keys)
+    project = make_project(tmp_path / "project", tmp_path / "home", files, **keys)
+    folder = project.folder
 
     project.headrace("setup")
     first = project.headrace("sources", "refresh").stdout
