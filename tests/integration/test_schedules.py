@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 import urllib.error
 import urllib.request
@@ -15,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 from prefect.client.schemas.objects import StateType
-from tests.projects import BIN, GIT, REPOSITORY, Checkout, wait_until
+from tests.projects import GIT, REPOSITORY, Checkout, make_project, wait_until
 from tests.receiver import receiver
 
 from headrace.flow.guards import guards
@@ -128,22 +127,12 @@ class Site:
 def site(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """One site for all tests: a worker takes seconds to come up."""
     base = tmp_path_factory.mktemp("schedules")
-    folder = base / "project"
-    (folder / "out").mkdir(parents=True)
     (base / "clones").mkdir()
-    for name, text in {"work.py": WORK, "dvc.yaml": DAG, "params.yaml": "{}\n", "mode.txt": "ok\n"}.items():
-        (folder / name).write_text(text)
-    (folder / ".gitignore").write_text("/out/*\n!/out/.keep\n/.headrace/\n__pycache__/\n")
-    (folder / "out" / ".keep").touch()
-    shutil.copytree(REPOSITORY / "pipelines", folder / "pipelines", ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "infra").mkdir()
-    text = (REPOSITORY / "infra" / "prefect.yaml").read_text()
-    (folder / "infra" / "prefect.yaml").write_text(text.replace("name: headrace", f"name: {POOL}"))
-    for command in ([*GIT, "init", "-q", "-b", "main"], [str(BIN / "dvc"), "init", "-q"]):
-        subprocess.run(command, cwd=folder, check=True)
+    deployments = (REPOSITORY / "infra" / "prefect.yaml").read_text().replace("name: headrace", f"name: {POOL}")
+    files = {"work.py": WORK, "dvc.yaml": DAG, "mode.txt": "ok\n", "infra/prefect.yaml": deployments}
+    checkout = make_project(base / "project", base / "home", files, PREFECT_API_URL=prefect_server, TMPDIR=str(base / "clones"))
     subprocess.run([*GIT, "init", "-q", "--bare", "-b", "main", str(base / "origin.git")], check=True)
-    subprocess.run([*GIT, "remote", "add", "origin", f"file://{base / 'origin.git'}"], cwd=folder, check=True)
-    checkout = Checkout(folder, base / "home", {"PREFECT_API_URL": prefect_server, "TMPDIR": str(base / "clones")})
+    subprocess.run([*GIT, "remote", "add", "origin", f"file://{base / 'origin.git'}"], cwd=checkout.folder, check=True)
     with receiver() as (port, posted):
         checkout.variables["HEADRACE_NOTIFY_URLS"] = f"json://127.0.0.1:{port}/hook"
         checkout.variables |= {"PREFECT_WORKER_QUERY_SECONDS": "1", "PREFECT_HOME": str(base / "prefect")}
