@@ -23,6 +23,7 @@ def faults(file: Any, text: str) -> list[str]:
     rules = {
         "every job begins with rights": file["permissions"] != {},
         "the gate is not run": not re.search(r"run: .*\.ci/run\b", text),
+        "docker does not read compose.yaml": "docker compose --file infra/compose.yaml config" not in text,
     }
     found = [rule for rule, is_broken in rules.items() if is_broken]
     found += [f"{action} is not pinned" for action in re.findall(r"uses: (\S+@(?![0-9a-f]{40} # v\d)\S+)", text)]
@@ -78,6 +79,7 @@ BROKEN: dict[str, Callable[[str], str]] = {
     "asks make": lambda text: text.replace("make install", "make instal"),
     "is not pinned": lambda text: re.sub(r"checkout@\w+ # v7.0.1", "checkout@v7", text, count=1),
     "the gate": lambda text: text.replace(".ci/run # it", "true # it"),
+    "docker does not read": lambda text: text.replace("compose --file infra/compose.yaml", "info"),
 }  # fmt: skip
 
 
