@@ -1,17 +1,14 @@
 """The code that a model was made with: the files in dvc.lock against those of the recorded commit."""
 
-import hashlib
-import json
 import subprocess
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
-from headrace.lineage.edge import Edge, broken, fine, gone
+from headrace.lineage.edge import Edge, broken, fine, gone, some
 from headrace.lineage.evidence import Evidence
+from headrace.storage.dvc_remote import file_md5, folder_md5
 
 CHANGES = "changes.diff"
-MAX_NAMED = 3
 
 
 def code_edge(project: Path, evidence: Evidence) -> Edge:
@@ -46,8 +43,7 @@ def code_edge(project: Path, evidence: Evidence) -> Edge:
                 wrong.append(f"{path} {'is not in it' if found is None else 'differs'}")
     state = " with the recorded changes" if evidence.is_dirty else ""
     if wrong:
-        some = ", ".join(wrong[:MAX_NAMED]) + (f" and {len(wrong) - MAX_NAMED} more" if len(wrong) > MAX_NAMED else "")
-        return broken("code", f"commit {commit[:8]}{state} is not what was run: {some}")
+        return broken("code", f"commit {commit[:8]}{state} is not what was run: {some(wrong)}")
     return fine("code", f"{len(wanted)} files and folders of commit {commit[:8]}{state}, as dvc.lock says")
 
 
@@ -83,19 +79,7 @@ def _apply(root: Path, diff: bytes, present: set[str]) -> str:
 def _dvc_md5(path: Path) -> str | None:
     """What DVC calls a file or folder: the MD5 of its bytes, or of the list of its files."""
     if path.is_file():
-        return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+        return file_md5(path)
     if not path.is_dir():
         return None
-    return folder_md5(
-        {
-            file.relative_to(path).as_posix(): hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
-            for file in path.rglob("*")
-            if file.is_file()
-        }
-    )
-
-
-def folder_md5(members: Mapping[str, str]) -> str:
-    """What DVC calls a folder of these files: the MD5 of their list, as DVC writes it."""
-    listed = [{"md5": md5, "relpath": name} for name, md5 in sorted(members.items())]
-    return f"{hashlib.md5(json.dumps(listed, sort_keys=True).encode(), usedforsecurity=False).hexdigest()}.dir"
+    return folder_md5({file.relative_to(path).as_posix(): file_md5(file) for file in path.rglob("*") if file.is_file()})

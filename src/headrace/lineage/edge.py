@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 State = Literal["ok", "broken", "gone"]
+MAX_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +32,9 @@ def broken(name: str, told: str) -> Edge:
 def gone(name: str, told: str) -> Edge:
     """What it led to is not on this machine, or was never recorded."""
     return Edge(name, "gone", told)
+
+
+def some(names: list[str]) -> str:
+    """The first few of many, for `told`."""
+    more = len(names) - MAX_NAMED
+    return ", ".join(names[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")

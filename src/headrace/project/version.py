@@ -4,7 +4,6 @@ Nothing is checked out: a small report of a branch costs one object, not a pull.
 """
 
 import functools
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from headrace.errors import DataError
 from headrace.project.lock_merge import parse_yaml
 from headrace.settings import Settings
 from headrace.state.git import Repository
-from headrace.storage.dvc_remote import cache_folder, cached, default_remote, file_md5
+from headrace.storage.dvc_remote import cache_folder, cached, default_remote, file_md5, folder_md5
 
 MAX_BYTES = 20_000_000
 """An output beyond this is not read for a comparison."""
@@ -153,15 +152,8 @@ class Version:
             return None
         if inside in children:
             return children[inside]
-        part = [
-            {"md5": md5, "relpath": name.removeprefix(f"{inside}/")}
-            for name, md5 in sorted(children.items())
-            if name.startswith(f"{inside}/")
-        ]
-        # As DVC names a folder: the MD5 of the list of its files.
-        return (
-            hashlib.md5(json.dumps(part, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir" if part else None
-        )
+        part = {name.removeprefix(f"{inside}/"): md5 for name, md5 in children.items() if name.startswith(f"{inside}/")}
+        return folder_md5(part) if part else None
 
     def read(self, path: str) -> bytes | None:
         """The content of an output's file, None when it is large, or nobody has it."""

@@ -168,6 +168,12 @@ def file_md5(path: Path) -> str:
     return digest.hexdigest()
 
 
+def folder_md5(members: Mapping[str, str]) -> str:
+    """DVC's name for a folder of these files, path to MD5: the MD5 of their list, as DVC writes it."""
+    listed = [{"md5": md5, "relpath": name} for name, md5 in sorted(members.items())]
+    return f"{hashlib.md5(json.dumps(listed, sort_keys=True).encode(), usedforsecurity=False).hexdigest()}.dir"
+
+
 def needed(project: Path, read_list: Callable[[Need], bytes | None]) -> dict[str, Need]:
     """Every object that dvc.lock needs, by MD5; outputs that are not cached, or not pushed to it, need none.
 
