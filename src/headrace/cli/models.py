@@ -1,10 +1,11 @@
 """The report, and the versions of the model: registered, promoted, rolled back, traced."""
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
-from headrace.cli.app import Json, read_settings, show
+from headrace.cli.app import Json, read_settings, show, terminated_like_ctrl_c
 
 commands = typer.Typer()
 
@@ -130,8 +131,6 @@ def verify(
 
     Examples: [bold]headrace verify digits@champion[/] · [bold]headrace verify digits/3 --json[/]
     """
-    from dataclasses import asdict
-
     from headrace.errors import ChainBroken
     from headrace.lineage.verify import verify as walk
 
@@ -169,9 +168,6 @@ def reproduce(
 
     Examples: [bold]headrace reproduce digits@champion[/] · [bold]headrace reproduce digits/3 --from split[/]
     """
-    from dataclasses import asdict
-
-    from headrace.cli.app import terminated_like_ctrl_c
     from headrace.errors import NotReproduced
     from headrace.lineage.reproduce import in_words
     from headrace.lineage.reproduce import reproduce as run_again
@@ -197,8 +193,6 @@ def diff(
 
     Examples: [bold]headrace diff digits@champion digits@challenger[/] · [bold]headrace diff digits/2 digits/3 --json[/]
     """
-    from dataclasses import asdict
-
     from headrace.lineage.difference import difference, in_words
 
     found = difference(read_settings(), first, second)
