@@ -17,7 +17,6 @@ from headrace.settings import Settings
 ANSWER_LIMIT_S = 20.0
 PORT_LIMIT_S = 5.0
 
-
 Say = Callable[[str], None]
 
 
@@ -98,7 +97,7 @@ class Healing:
         self._remember(replace(self.known, ports=chosen))
 
     def _end_survivors(self, name: str, port: int | None) -> None:
-        """What outlived a kill holds the port, and lets go of it a moment after its own end."""
+        """What outlived a kill holds the port, and lets go of it a moment after its own end. A worker holds none: its flow runs go on."""
         ended = end(self.folder, name, self.known.processes.get(name))
         if not ended:
             return

@@ -147,7 +147,6 @@ def service(settings: Settings, secret: Secrets, *, port: int, destination: str,
     url = f"http://127.0.0.1:{port}"
     return Service(
         name=NAME,
-        title="runs and models",
         command=tuple(command),
         variables=variables,
         inherits=() if store_url is not None else ("AWS_",),

@@ -201,7 +201,6 @@ def service(folder: Path, environment: Path, *, port: int) -> Service:
     url = f"http://127.0.0.1:{port}"
     return Service(
         name=NAME,
-        title="buckets, with the S3 API",
         command=(str(environment / "bin" / "python"), str(PROGRAM), str(folder), str(port)),
         is_ready=lambda: ask(f"{url}/healthcheck", timeout_s=2) == (200, b"OK"),
         url=url,

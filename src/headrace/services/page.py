@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from headrace.services import credentials
+from headrace.services.inventory import urls
 from headrace.services.operations import Row
 from headrace.services.state import State
 from headrace.settings import Settings
@@ -54,8 +55,7 @@ def _artifacts(known: State) -> str:
 
 
 def _use(settings: Settings, known: State) -> str:
-    ours = {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{known.ports['mlflow']}"}
-    ours["PREFECT_API_URL"] = f"http://127.0.0.1:{known.ports['prefect']}/api"
+    ours = urls(known)
     given = {"MLFLOW_TRACKING_URI": settings.mlflow_tracking_uri, "PREFECT_API_URL": settings.prefect_api_url}
     others = [name for name, url in given.items() if url not in (None, ours[name])]
     if not settings.services:

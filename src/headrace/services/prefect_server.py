@@ -65,7 +65,6 @@ def server(settings: Settings, secret: Secrets, *, port: int) -> Service:
     }
     return Service(
         name=NAME,
-        title="flows and schedules",
         command=command(port),
         variables=variables,
         inherits=("PREFECT_SERVER_DATABASE_",),
@@ -88,7 +87,6 @@ def worker(settings: Settings, secret: Secrets, *, clients: dict[str, str]) -> S
     start = (sys.executable, "-m", "prefect", "worker", "start", "--pool", settings.work_pool, "--type", "process")
     return Service(
         name=WORKER,
-        title=f"runs what is scheduled in the pool {settings.work_pool}",
         command=(*start, "--name", name, "--install-policy", "never"),
         variables={
             # A scheduled run works in a clone of its own, which has no .env.
@@ -101,7 +99,6 @@ def worker(settings: Settings, secret: Secrets, *, clients: dict[str, str]) -> S
         # The rest of the client's environment is the flow runs' too: workload identity, MLflow's limits, proxies.
         inherits=("MLFLOW_", "PREFECT_", "AWS_"),
         is_ready=lambda: is_online(api, settings.work_pool, name, (USER, secret.prefect_password)),
-        replaces_survivors=False,
     )
 
 

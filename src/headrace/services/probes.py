@@ -10,6 +10,7 @@ from headrace.errors import ConfigError, EngineError
 from headrace.services import mlflow_server, object_store, prefect_server, state
 from headrace.services.asking import ask
 from headrace.services.credentials import USER, Secrets, read_or_make
+from headrace.services.inventory import url_of
 from headrace.services.object_store import ensure_bucket, s3
 from headrace.settings import Settings
 
@@ -27,7 +28,7 @@ def probes(settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
     if not known.in_use:
         return
     secret = read_or_make(folder)
-    urls = {name: f"http://127.0.0.1:{port}" for name, port in known.ports.items()}
+    urls = {name: url_of(known, name) for name in known.ports}
     if known.object_store:
         yield object_store.NAME, lambda: prove_object_store(urls[object_store.NAME], secret)
     yield mlflow_server.NAME, lambda: prove_mlflow(urls[mlflow_server.NAME], secret)

@@ -32,7 +32,6 @@ class Service:
     """What has to run, how it is seen to be ready, and what a person needs to know of it."""
 
     name: str
-    title: str
     command: tuple[str, ...]
     is_ready: Callable[[], bool]
     url: str = ""
@@ -41,8 +40,6 @@ class Service:
     inherits: tuple[str, ...] = ()
     """Prefixes out of `NOT_INHERITED` that it takes from the environment after all."""
     start_limit_s: float = 180.0
-    replaces_survivors: bool = True
-    """Whether what is left of a killed one is ended before the next start: it holds the port. False for running flow runs."""
 
 
 def start(service: Service, folder: Path) -> Started:

@@ -28,7 +28,7 @@ time.sleep(600)
 
 def sleeper(code: str = STUBBORN, **options: object) -> Service:
     given = {"is_ready": lambda: True, "start_limit_s": 20.0, **options}
-    return Service(name="sleeper", title="", command=(sys.executable, "-c", code), **given)  # type: ignore[arg-type]
+    return Service(name="sleeper", command=(sys.executable, "-c", code), **given)  # type: ignore[arg-type]
 
 
 def child_of(folder: Path) -> ProcessId:
