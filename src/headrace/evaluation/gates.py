@@ -2,12 +2,27 @@
 
 import math
 from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 from headrace.errors import ParamsError
 from headrace.evaluation.significance import Comparison
 from headrace.params import Report, did_you_mean
 
 NOT_WORSE = "not_worse_than_best_baseline"
+
+
+def check_sides(thresholds: dict[str, float]) -> dict[str, float]:
+    """Refuse a threshold that does not say on which side of it the metric must lie."""
+    for name in thresholds:
+        if not name.startswith(("min_", "max_")):
+            raise ValueError(f"threshold '{name}' must start with min_ or max_, such as min_accuracy")
+    return thresholds
+
+
+Thresholds = Annotated[dict[str, float], AfterValidator(check_sides)]
+"""`min_<metric>` or `max_<metric>` to limit."""
 
 
 class Check(Report):

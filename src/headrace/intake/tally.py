@@ -1,19 +1,19 @@
-"""What there is to report about the rows of a data set that is being collected."""
+"""What there is to report about a data set that is being collected: its rows, and the sources they came from."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict
+
+from headrace.fingerprint import value_sha256
+from headrace.params import Report
 
 MAX_EXAMPLES = 5
 
 
-class FaultCount(BaseModel):
+class FaultCount(Report):
     """Records that cannot be read for one kind of reason."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     count: int
     examples: list[str]
@@ -69,3 +69,21 @@ class Tally:
 def _count(counts: dict[Any, int], column: pa.ChunkedArray) -> None:
     for entry in column.value_counts().to_pylist():
         counts[entry["values"]] = counts.get(entry["values"], 0) + entry["counts"]
+
+
+class SourceSummary(Report):
+    """One source as it was read."""
+
+    name: str
+    kind: str
+    files: int
+    bytes: int
+    sha256: str
+    """Of its only file, or of the list of names and digests."""
+
+
+def summarize(name: str, kind: str, files: Sequence[tuple[str, int, str]]) -> SourceSummary:
+    """Count the files of a source: name, bytes and sha256 of each, in the order in which they were read."""
+    digests = [(file, sha256) for file, _, sha256 in files]
+    whole = digests[0][1] if len(digests) == 1 else value_sha256(digests)
+    return SourceSummary(name=name, kind=kind, files=len(files), bytes=sum(size for _, size, _ in files), sha256=whole)

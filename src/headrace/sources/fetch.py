@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from headrace.errors import SourceError
@@ -45,8 +46,20 @@ def fetch(sources: Sequence[Source], lock: Lock, places: Places, progress: Progr
     return brought
 
 
-def state_of(files: Sequence[SourceFile]) -> list[tuple[int, int]]:
-    """Size and modification time of files, to see afterwards whether one changed while it was read."""
+@contextmanager
+def unchanged(files: Sequence[SourceFile]) -> Iterator[None]:
+    """See that no file changes while it is read, by size and modification time.
+
+    Raises:
+        SourceError: one did.
+    """
+    before = _state_of(files)
+    yield
+    if _state_of(files) != before:
+        raise SourceError("a file of the sources changed while it was read. Wait until it is complete, then run again.")
+
+
+def _state_of(files: Sequence[SourceFile]) -> list[tuple[int, int]]:
     return [(stat.st_size, stat.st_mtime_ns) for file in files for stat in [file.path.stat()]]
 
 
@@ -54,7 +67,7 @@ def _bring(source: Source, files: list[LockedFile], places: Places, progress: Pr
     match source:
         case Bundled():
             path = locate(bundled_file(source.dataset))
-            yield files[0], _same(files[0], path, "Install the locked environment with `make setup`.")
+            yield files[0], _same(files[0], path, "Install the locked environment with `make install`.")
         case Files():
             names = [found.name for found in find_files(source, places)]
             if names != [file.name for file in files]:

@@ -10,17 +10,15 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from headrace.errors import SourceError
-from headrace.fingerprint import value_sha256
 from headrace.intake.contract import check_parts
 from headrace.intake.records import write_records
-from headrace.intake.tally import FaultCount
+from headrace.intake.tally import FaultCount, SourceSummary, summarize
 from headrace.listening import Progress, SilentProgress
 from headrace.params import Out, Report, Section, parse_section
 from headrace.plugins import resolve
-from headrace.sources.fetch import fetch, state_of
+from headrace.sources.fetch import fetch, unchanged
 from headrace.sources.places import Places
-from headrace.sources.snapshot import Lock, check, read_lock
+from headrace.sources.snapshot import check, read_lock
 from headrace.sources.spec import Source, check_names
 
 
@@ -39,17 +37,6 @@ class Params(Section):
     """What to read, in this order; data/sources.lock pins the bytes."""
     classes: list[str | int] | None = None
     """Class names in the order of their integer labels; a record of another class is faulty. Null: those that occur."""
-
-
-class SourceSummary(Report):
-    """One source as it was read."""
-
-    name: str
-    kind: str
-    files: int
-    bytes: int
-    sha256: str
-    """Of its only file, or of the list of names and digests."""
 
 
 class CollectReport(Report):
@@ -80,13 +67,11 @@ def run(params: Params, *, sources: Path, out: Out, places: Places, progress: Pr
     lock = read_lock(sources)
     check(params.sources, lock, where=sources.name)
     files = fetch(params.sources, lock, places, progress)
-    before = state_of(files)
     classes = None if params.classes is None else [str(name) for name in params.classes]
-    tally = write_records(
-        lambda: reader.read(files, options), out, intake, record, task=params.task, classes=classes, progress=progress
-    )
-    if state_of(files) != before:
-        raise SourceError("a file of the sources changed while it was read. Wait until it is complete, then run again.")
+    with unchanged(files):
+        tally = write_records(
+            lambda: reader.read(files, options), out, intake, record, task=params.task, classes=classes, progress=progress
+        )
     faulty = sum(fault.count for fault in tally.faults.values())
     return CollectReport(
         headline=f"{tally.rows:,} records" + (f", {faulty:,} of them unreadable" if faulty else ""),
@@ -95,15 +80,8 @@ def run(params: Params, *, sources: Path, out: Out, places: Places, progress: Pr
         by_split=tally.by_split,
         duplicates=tally.duplicates,
         faults=tally.faults,
-        sources=_summaries(params.sources, lock),
+        sources=[
+            summarize(source.name, source.kind, [(file.name, file.size, file.sha256) for file in entry.files])
+            for source, entry in zip(params.sources, lock.sources, strict=True)
+        ],
     )
-
-
-def _summaries(sources: list[Source], lock: Lock) -> list[SourceSummary]:
-    found = []
-    for source, entry in zip(sources, lock.sources, strict=True):
-        digests = [(file.name, file.sha256) for file in entry.files]
-        whole = digests[0][1] if len(digests) == 1 else value_sha256(digests)
-        size = sum(file.size for file in entry.files)
-        found.append(SourceSummary(name=source.name, kind=source.kind, files=len(entry.files), bytes=size, sha256=whole))
-    return found

@@ -7,10 +7,10 @@ Run by the DAG: python -m headrace.stages evaluate --model models/candidate/mode
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from headrace.evaluation.contract import read_model
-from headrace.evaluation.gates import Verdict, reach_verdict
+from headrace.evaluation.gates import Thresholds, Verdict, reach_verdict
 from headrace.evaluation.significance import Comparison, compare, mean_interval
 from headrace.evaluation.tables import write_tables
 from headrace.params import Out, Report, Section, parse_section
@@ -22,7 +22,7 @@ class Params(Section):
 
     evaluation: str
     """Module of evaluation/ that judges, such as `classification`, or own `module:attribute`."""
-    thresholds: dict[str, float] = {}  # noqa: RUF012 - pydantic copies it
+    thresholds: Thresholds = {}  # noqa: RUF012 - pydantic copies it
     """`min_<metric>` or `max_<metric>`, any metric of reports/evaluate.json; the candidate must meet them all."""
     max_regression: Annotated[float, Field(ge=0)] = 0.01
     """How far below the best baseline the lower bound of the paired interval may lie, in the unit of the score."""
@@ -32,14 +32,6 @@ class Params(Section):
     seed: Annotated[int, Field(ge=0)] = 17
     options: dict[str, Any] = {}  # noqa: RUF012 - pydantic copies it
     """Options of the task's evaluation, such as `calibration_bins`."""
-
-    @field_validator("thresholds")
-    @classmethod
-    def _sides(cls, thresholds: dict[str, float]) -> dict[str, float]:
-        for name in thresholds:
-            if not name.startswith(("min_", "max_")):
-                raise ValueError(f"threshold '{name}' must start with min_ or max_, such as min_accuracy")
-        return thresholds
 
 
 class EvaluateReport(Report):
