@@ -54,4 +54,4 @@ def locate(file: BundledFile) -> Path:
         path = Path(folder) / file.path
         if path.is_file():
             return path
-    raise SourceError(f"package {file.package} does not bring {file.path}. Install the locked environment with `make setup`.")
+    raise SourceError(f"package {file.package} does not bring {file.path}. Install the locked environment with `make install`.")
