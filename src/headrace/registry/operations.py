@@ -140,7 +140,7 @@ def promote_challenger(settings: Settings, *, approve: bool = False) -> Told:
             test=_there(project / "data" / "splits" / "test", "split"),
             report=project / "reports" / "promotion.json",
             ledger=settings.ledger,
-            cache=settings.state_home / "packages",
+            cache=settings.state_home,
             project=project,
             shared=shared_ledger(settings),
         ),
