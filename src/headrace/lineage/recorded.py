@@ -11,6 +11,7 @@ from headrace.lineage.evidence import Evidence
 from headrace.registry.trace import parse_yaml
 from headrace.storage.dvc_objects import Objects
 from headrace.storage.dvc_remote import folder_md5
+from headrace.tracking.facts import OUT_TAG
 
 TRAINING_STAGE = "train"
 
@@ -33,11 +34,10 @@ def tags_edge(evidence: Evidence) -> Edge:
     """The tags of version and run against dvc.lock and environment.json."""
     train = {dep["path"]: str(dep.get("md5", "")) for dep in evidence.stages.get(TRAINING_STAGE, {}).get("deps") or []}
     wrong = [f"dep {path}" for path, md5 in evidence.deps.items() if train.get(path) != md5]
-    out = "headrace.out."
     wrong += [
         key.removeprefix("headrace.")
         for key, md5 in evidence.tags.items()
-        if key.startswith(out) and evidence.outs.get(key.removeprefix(out)) != md5
+        if key.startswith(OUT_TAG) and evidence.outs.get(key.removeprefix(OUT_TAG)) != md5
     ]
     for tag, name in (("headrace.environment", "environment.json"), ("headrace.dvc.lock", "dvc.lock")):
         if tag in evidence.tags and name in evidence.files and evidence.tags[tag] != evidence.digest(name):

@@ -136,7 +136,6 @@ def lay_out(
 
 def _signature(model: dict[str, Any]) -> Any:
     """MLflow's signature from model.json; None where records have no fixed shape."""
-    import numpy as np
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 

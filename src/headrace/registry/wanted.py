@@ -4,11 +4,11 @@ from typing import Any
 
 from headrace.registry.trace import LOCK
 from headrace.tracking.evidence import PROVENANCE
+from headrace.tracking.facts import OUT_TAG
 from headrace.tracking.reading import Reader, open_reader
 from headrace.tracking.runs import Store
 from headrace.tracking.store import connect, service_errors, sqlite_path
 
-OUT_TAG = "headrace.out."
 PAGE = 1000
 
 

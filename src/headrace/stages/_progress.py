@@ -5,7 +5,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-from headrace.listening import Progress, SilentProgress
+from headrace.listening import Progress
 
 PLAIN_INTERVAL_S = 5.0
 """Without a terminal a long piece of work says where it is this often, at most."""
@@ -102,6 +102,3 @@ class RichProgress:
 def terminal_progress() -> Progress:
     """Bars on a terminal, plain lines elsewhere."""
     return RichProgress().__enter__() if sys.stdout.isatty() else PlainProgress()
-
-
-__all__ = ["PlainProgress", "RichProgress", "SilentProgress", "terminal_progress"]

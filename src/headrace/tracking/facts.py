@@ -20,6 +20,9 @@ RESTORED_TAG = "headrace.restored"
 DEP_TAG = "headrace.dep."
 """With a path: DVC's digest of a dependency of the training, as dvc.lock has it."""
 
+OUT_TAG = "headrace.out."
+"""With a path: DVC's digest of an output."""
+
 SHA256_TAG = "headrace.sha256."
 """With the name of a file under `provenance/`: the sha256 of what was stored there."""
 
