@@ -4,6 +4,7 @@ Nothing is checked out: a small report of a branch costs one object, not a pull.
 """
 
 import functools
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,8 +1,7 @@
+import math
 import xml.etree.ElementTree as ET
 
 import pytest
-import math
-
 from hypothesis import given
 from hypothesis import strategies as st
 
