@@ -83,6 +83,7 @@ def run_pipeline(
             freshness.remember(
                 settings.local, inputs=run.source_marks, outputs=outs, context=_context(settings), stages=len(wanted)
             )
+    warm.join()  # the process waits for it in any case, and an import meets half of an interpreter that has begun to end
     return result
 
 
