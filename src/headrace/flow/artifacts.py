@@ -94,7 +94,9 @@ class Shown:
         digests = self._digests()
         lines = ["| stage | end state | duration | result | outputs |", "|---|---|---|---|---|"]
         for name, outcome in self._run.outcomes.items():
-            outs = ", ".join(f"{path} `{digest[:8]}`" for path, digest in digests.get(name, {}).items())
+            # The page is narrow: data and models, without what reports on them.
+            kept = [f"{path} `{digest[:8]}`" for path, digest in digests.get(name, {}).items() if not path.startswith("reports/")]
+            outs = ", ".join(kept)
             lines.append(f"| {name} | {outcome.state.value} | {outcome.seconds:.1f} s | {_cell(outcome.headline)} | {outs} |")
         if self.page is not None:
             lines += ["", f"MLflow: [run]({self.page.url}) · report: [report.html]({self.page.report})"]
