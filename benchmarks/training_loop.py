@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from headrace.augmentation.policy import PolicyConfig, build_policy
 from headrace.training.data import Batches
-from headrace.training.image_classifier import prepare
+from headrace.training.image_classification import prepare
 from headrace.training.loop import FitConfig, fit
 from headrace.training.losses import cross_entropy
 from headrace.training.network import build_network

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from headrace.augmentation.copies import augment_picture
-from headrace.augmentation.policy import Policy
+from headrace.augmentation.contract import MakeCopies
 from headrace.dataset.schema import DatasetInfo
 from headrace.dataset.shards import iter_tables
 
@@ -27,18 +26,22 @@ class SheetRow:
     variants: list[np.ndarray]
 
 
-def sheet_rows(train: Path, info: DatasetInfo, policy: Policy, *, seed: int, rows: int = 10, variants: int = 6) -> list[SheetRow]:
+def is_picture(info: DatasetInfo) -> bool:
+    """Whether the records are uint8 arrays (H, W, C), which a sheet can show."""
+    return info.record.get("dtype") == "uint8" and len(info.record.get("shape", ())) == 3
+
+
+def sheet_rows(train: Path, info: DatasetInfo, make: MakeCopies, *, rows: int = 10, variants: int = 6) -> list[SheetRow]:
     """The first record of each class, with its first copies as `write_copies` would make them."""
+    payload = str(info.record["payload"])
     wanted = [label for label, name in enumerate(info.classes) if info.by_class.get(name)][:rows]
     found: dict[int, SheetRow] = {}
-    for table in iter_tables(train, ["id", "label", str(info.record["payload"])]):
+    for table in iter_tables(train, ["id", "label", payload]):
         labels = table["label"].to_pylist()
         for label in [label for label in wanted if label not in found and label in labels]:
             place = labels.index(label)
-            key = table["id"][place].as_py()
-            pixels = table[str(info.record["payload"])][place].to_numpy()
-            changed = [augment_picture(pixels, policy, seed=seed, record_id=key, copy=copy) for copy in range(1, variants + 1)]
-            found[label] = SheetRow(info.classes[label], pixels, changed)
+            made = make(table.slice(place, 1), [(0, copy) for copy in range(1, variants + 1)])[payload]
+            found[label] = SheetRow(info.classes[label], table[payload][place].to_numpy(), list(made.to_numpy_ndarray()))
         if len(found) == len(wanted):
             break
     return [found[label] for label in wanted if label in found]

@@ -52,7 +52,7 @@ class DivisionConfig(Section):
     time: TimeConfig | None = None
     near_duplicate_tolerance: Annotated[float, Field(ge=0)] | None = None
     """How far two records may differ and still be one, in the task's measure (images: mean absolute difference of the pixels as a
-    share of white). null: only exact copies are looked for."""
+    share of white; texts: share of the runs of three words that only one of them has). null: only exact copies are looked for."""
 
     @model_validator(mode="after")
     def _settings_are_used(self) -> Self:

@@ -39,7 +39,7 @@ class Comparable(Protocol):
         """Payload as one array (N, ...)."""
 
     def near_duplicate_keys(self, table: pa.Table, record: Mapping[str, Any]) -> np.ndarray:
-        """Equal for records that may be near, uint64 (N,)."""
+        """Equal for records that may be near, uint64 (N,) or (N, B): one of B keys in common is enough."""
 
     def near_duplicate_profile(self, inputs: np.ndarray) -> np.ndarray:
         """Short vectors that differ by no more than the records do, float32 (N, P)."""
@@ -86,27 +86,30 @@ def find_near_duplicates(
     """
     payload = _Payload(data, task)
     progress.start("near-duplicate keys", len(splits), unit="records")
-    found = [np.empty(0, dtype=np.uint64)]
+    found = []
     for table in payload.tables():
         found.append(task.near_duplicate_keys(table, payload.record))
         progress.advance(table.num_rows)
     progress.finish()
-    keys = np.concatenate(found)
 
     partner = np.full(len(splits), -1, dtype=np.int64)
+    compared = np.zeros(len(splits), dtype=bool)
     crowded = 0
-    mixed = candidates(keys, splits)
-    progress.start("candidates compared", len(mixed), unit="records")
-    for block in _blocks(mixed, keys, payload.item_bytes()):
-        content = payload.gather(block)
-        for start, stop in _runs(keys[block]):
-            members = block[start:stop]
-            near, left_out = _near_in_group(content[start:stop], splits[members], task, tolerance)
-            partner[members[near >= 0]] = members[near[near >= 0]]
-            crowded += left_out
-        progress.advance(len(block))
-    progress.finish()
-    return NearDuplicates(partner, compared=len(mixed), crowded=crowded)
+    for keys in np.concatenate(found).reshape(len(splits), -1).T:
+        # A record that one key has left out is compared no further, and is nobody's partner.
+        mixed = candidates(keys, np.where(partner < 0, splits, DROPPED))
+        compared[mixed] = True
+        progress.start("candidates compared", len(mixed), unit="records")
+        for block in _blocks(mixed, keys, payload.item_bytes()):
+            content = payload.gather(block)
+            for start, stop in _runs(keys[block]):
+                members = block[start:stop]
+                near, left_out = _near_in_group(content[start:stop], splits[members], task, tolerance)
+                partner[members[near >= 0]] = members[near[near >= 0]]
+                crowded += left_out
+            progress.advance(len(block))
+        progress.finish()
+    return NearDuplicates(partner, compared=int(compared.sum()), crowded=crowded)
 
 
 def _near_in_group(content: np.ndarray, splits: np.ndarray, task: Comparable, tolerance: float) -> tuple[np.ndarray, int]:

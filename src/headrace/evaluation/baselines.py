@@ -1,47 +1,26 @@
 """Classical models that a trained candidate must not be worse than, on the same split."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
-from sklearn.dummy import DummyClassifier
-from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC, LinearSVC
+from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from headrace.dataset.schema import DatasetInfo, read_info
 from headrace.dataset.shards import iter_tables
-from headrace.errors import DataError
+from headrace.errors import DataError, ParamsError
 from headrace.evaluation.predictions import Decisions, Predictions
-from headrace.params import Section
+from headrace.params import Section, did_you_mean, parse_section
+from headrace.plugins import resolve
 
 if TYPE_CHECKING:
     from headrace.tasks.contract import Task
-
-BaselineName = Literal["majority", "logistic_regression", "linear_svm", "rbf_svm", "random_forest"]
-
-
-class BaselineConfig(Section):
-    """Settings of the classical models; those of a model that is not fitted have no effect."""
-
-    scaling: Literal["none", "standard"] = "none"
-    """standard: each feature to mean 0 and variance 1 over the fitted records; none suits pixels, which share one scale."""
-    logistic_c: float = 1.0
-    """Inverse strength of the L2 penalty."""
-    linear_svm_c: float = 1.0
-    rbf_svm_c: float = 10.0
-    rbf_svm_gamma: Literal["scale", "auto"] | float = "scale"
-    forest_trees: int = 300
-    max_iterations: int = 1000
-    """Steps after which logistic regression and the linear SVM stop, converged or not; the report says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,31 +32,52 @@ class FittedBaseline:
     problems: list[str]
 
 
-def _make(name: str, config: BaselineConfig, seed: int) -> Any:
-    models = {
-        "majority": lambda: DummyClassifier(strategy="prior"),
-        "logistic_regression": lambda: LogisticRegression(C=config.logistic_c, max_iter=config.max_iterations),
-        "linear_svm": lambda: LinearSVC(C=config.linear_svm_c, max_iter=config.max_iterations, random_state=seed),
-        "rbf_svm": lambda: SVC(kernel="rbf", C=config.rbf_svm_c, gamma=config.rbf_svm_gamma),
-        "random_forest": lambda: RandomForestClassifier(n_estimators=config.forest_trees, random_state=seed),
-    }
-    model = models[name]()
-    return make_pipeline(StandardScaler(), model) if config.scaling == "standard" and name != "majority" else model
+class Models(Protocol):
+    """Classical models for one kind of record: a module of headrace/baselines with the task's name."""
+
+    Config: type[Section]
+    """Typed settings of the models (`baseline.config` in params.yaml)."""
+
+    NAMES: Sequence[str]
+    """What `baseline.models` may name."""
+
+    def make(self, name: str, config: Any, *, seed: int) -> Any:
+        """An unfitted scikit-learn classifier for what the task's `features` gives."""
+
+
+def find_models(task_name: str, names: Sequence[str], config: Mapping[str, Any]) -> tuple[Models, Section]:
+    """The classical models of a task, and their settings typed.
+
+    Raises:
+        ParamsError: the task has none, does not know one that is named, or a setting is wrong.
+    """
+    found: Any = resolve("baselines", task_name, None, where="collect.task")
+    if not all(hasattr(found, part) for part in ("Config", "NAMES", "make")):
+        raise ParamsError(
+            f"task {task_name} has no baselines. Where its features are numbers, write in its module: "
+            "`from headrace.baselines.dense import NAMES, Config, make`."
+        )
+    for name in names:
+        if name not in found.NAMES:
+            raise ParamsError(
+                f"params.yaml: 'baseline.models' names '{name}', which the task lacks.{did_you_mean(name, found.NAMES)}"
+            )
+    return found, parse_section(config, "baseline.config", found.Config, where="params.yaml")
 
 
 def fit_baseline(
-    name: BaselineName, features: np.ndarray, labels: np.ndarray, config: BaselineConfig, *, seed: int
+    name: str, models: Models, config: Section, features: np.ndarray, labels: np.ndarray, *, seed: int
 ) -> FittedBaseline:
-    """Fit one model on `features` (N, F) float32 and `labels` (N,) int64; the same inputs give the same model.
+    """Fit one model on `features` (N, F) float32, or what else the task gives, and `labels` (N,) int64.
 
-    A solver that stops before it converged is no error: its warning is kept, so that the report can say so.
+    The same inputs give the same model. A solver that stops before it converged is no error: its warning is kept for the report.
     """
     # One thread: the sums then have one order on every machine, and on shared cores small matrices lose by spinning threads
     # (logistic regression on 1,236 digits: 0.1 s with one, 7 s with two on two busy cores).
     with warnings.catch_warnings(record=True) as caught, threadpool_limits(1):
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", ConvergenceWarning)
-        model = _make(name, config, seed).fit(features, labels)
+        model = models.make(name, config, seed=seed).fit(features, labels)
     return FittedBaseline(name, model, [" ".join(str(warning.message).split()).split(". ")[0] for warning in caught])
 
 
@@ -93,6 +93,14 @@ def predict(fitted: FittedBaseline, features: np.ndarray, *, classes: int) -> tu
         probabilities = np.zeros((len(features), classes), dtype=np.float32)
         probabilities[:, fitted.model.classes_] = fitted.model.predict_proba(features)
     return predicted, probabilities
+
+
+def num_features(x: np.ndarray, fitted: Sequence[FittedBaseline]) -> int:
+    """Columns of the features; of texts, as many as the models found worth counting."""
+    if x.ndim > 1:
+        return int(x.shape[1])
+    last = [model.model[-1] if isinstance(model.model, Pipeline) else model.model for model in fitted]
+    return max(int(getattr(each, "n_features_in_", 0)) for each in last)
 
 
 def draw_training_sample(folder: Path, task: "Task", *, max_records: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -167,6 +175,8 @@ def _check_labels(labels: np.ndarray, folder: Path, info: DatasetInfo) -> None:
 
 
 def _finite(features: np.ndarray, table: pa.Table) -> np.ndarray:
+    if features.dtype.kind != "f":
+        return features  # texts, which the models count themselves
     bad = ~np.isfinite(features).all(axis=1)
     if bad.any():
         where = table.column("id")[int(np.argmax(bad))]

@@ -22,6 +22,13 @@ from headrace.training.export import load_program
 probabilities = load_program(Path("models/package"))(records)   # checks the manifest first
 ```"""
 
+ENCODED_EXAMPLE = """```python
+from pathlib import Path
+from headrace.training.predictor import load_predictor
+
+probabilities = load_predictor(Path("models/package"))(texts)   # checks the manifest first
+```"""
+
 
 def render_card(written: str, *, model: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
     """A README.md: the written card with the generated part between its marks, or at its end when it has none.
@@ -80,13 +87,27 @@ def _metadata(model: Mapping[str, Any], evaluation: Mapping[str, Any]) -> dict[s
 
 
 def _generated(model: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
-    classes, record, network = model["classes"], model["record"], model["network"]
+    classes, record = model["classes"], model["record"]
     verdict = evaluation.get("verdict", {})
+    if "encoding" in model.get("description", {}):
+        interface = (
+            f"`load_predictor` takes a list of {record.get('payload', 'record')}s and gives float32 N x {len(classes)}: the probability of "
+            f"{_listed(classes)}. Inside, the task's `encode` makes int32 numbers of them with the vocabulary in model.json, which "
+            "`model.pt2` takes."
+        )
+        return _joined(evaluation, verdict, interface, ENCODED_EXAMPLE, model)
     shape = " x ".join(["N", *(str(size) for size in record.get("shape", []))])
     interface = (
         f"`model.pt2` takes {record.get('dtype', 'float32')} {shape} as the data set stores it, for any N, and gives float32 "
         f"N x {len(classes)}: the probability of {_listed(classes)}. Preprocessing is inside."
     )
+    return _joined(evaluation, verdict, interface, EXAMPLE, model)
+
+
+def _joined(
+    evaluation: Mapping[str, Any], verdict: Mapping[str, Any], interface: str, example: str, model: Mapping[str, Any]
+) -> str:
+    network = model["network"]
     origin = (
         f"Network `{network['name']}` with {model['parameters']:,} weights. Fingerprint of the training (params, data, code, "
         f"environment): `{model.get('fingerprint') or 'none'}`. Test split: {evaluation.get('test_records', 0):,} records, "
@@ -100,7 +121,7 @@ def _generated(model: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
         *_baselines(evaluation),
         "## What it takes and gives",
         interface,
-        EXAMPLE,
+        example,
         "## How it was made",
         origin,
     ]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pydantic import Field
 
 from headrace.errors import FormatError
-from headrace.formats.opening import MAX_LINE_BYTES, iter_lines
+from headrace.formats.opening import INVALID, MAX_LINE_BYTES, iter_lines
 from headrace.formats.record import RawRecord, SourceFile
 from headrace.formats.tables import ColumnOptions, RowReader
 
@@ -44,7 +44,9 @@ def read(files: Sequence[SourceFile], options: Options) -> Iterator[RawRecord]:
 
 
 def _read_table(file: SourceFile, files: Sequence[SourceFile], options: Options) -> Iterator[RawRecord]:
-    lines = (line + "\n" for line in iter_lines(file, encoding=options.encoding))
+    lines = (
+        line + "\n" for line in iter_lines(file, encoding=options.encoding, keep_invalid=options.invalid_bytes == "quarantine")
+    )
     rows = (
         csv.reader(lines, delimiter=options.delimiter, quotechar=options.quote, strict=True)
         if options.quote
@@ -64,6 +66,8 @@ def _read_table(file: SourceFile, files: Sequence[SourceFile], options: Options)
                 # Where every row is one longer, some readers silently take the first column for an index.
                 raise FormatError(f"{file}, {position}: {found}. Correct the header, collect.options.columns or delimiter.")
             yield reader.fault(position, found, cells)
+        elif any(INVALID.search(cell) for cell in cells):
+            yield reader.fault(position, f"encoding: a byte is not {options.encoding}", cells)
         elif any("\0" in cell for cell in cells):
             yield reader.fault(position, "NUL: a cell holds a NUL sign", cells)
         else:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from headrace.errors import FormatError
-from headrace.formats.opening import iter_lines
+from headrace.formats.opening import INVALID, iter_lines
 from headrace.formats.record import RawRecord, SourceFile
 from headrace.formats.tables import ColumnOptions, RowReader
 
@@ -34,7 +34,9 @@ def read(files: Sequence[SourceFile], options: Options) -> Iterator[RawRecord]:
 def _read_table(file: SourceFile, files: Sequence[SourceFile], options: Options) -> Iterator[RawRecord]:
     reader: RowReader | None = None
     names: list[str] = []
-    for number, line in enumerate(iter_lines(file, encoding=options.encoding), start=1):
+    for number, line in enumerate(
+        iter_lines(file, encoding=options.encoding, keep_invalid=options.invalid_bytes == "quarantine"), start=1
+    ):
         if not line.strip():
             continue
         position = f"line {number}"
@@ -46,6 +48,8 @@ def _read_table(file: SourceFile, files: Sequence[SourceFile], options: Options)
             reader = RowReader(file, names, options, files)
         if row is None:
             yield reader.fault(position, fault, line)
+        elif INVALID.search(line):
+            yield reader.fault(position, f"encoding: a byte is not {options.encoding}", line)
         elif missing := [name for name in names if name not in row]:
             yield reader.fault(position, f"keys: {', '.join(missing)[:100]} missing", row)
         else:

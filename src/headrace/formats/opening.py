@@ -6,6 +6,7 @@ names the file, never a shorter data set.
 
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,9 @@ from headrace.formats.record import RawRecord, SourceFile
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
 """A text file with a longer line is refused: it is no table, and reading it would take as much memory."""
+
+INVALID = re.compile("[\udc80-\udcff]")
+"""A byte that is not text in the encoding of its line."""
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _KNOWN_STARTS = {
@@ -75,8 +79,10 @@ def describe(start: bytes) -> str:
     return "a web page" if looks_like_html(start) else "not"
 
 
-def iter_lines(file: SourceFile, *, encoding: str = "utf-8") -> Iterator[str]:
+def iter_lines(file: SourceFile, *, encoding: str = "utf-8", keep_invalid: bool = False) -> Iterator[str]:
     """The lines of a text file, without their ends; a byte order mark is dropped.
+
+    With `keep_invalid` bytes that are not text in `encoding` stay in their line as lone surrogates, for `INVALID` to find.
 
     Raises:
         FormatError: as `open_data`; a line is too long, bytes are not text in `encoding`, or it is another kind of file.
@@ -86,11 +92,12 @@ def iter_lines(file: SourceFile, *, encoding: str = "utf-8") -> Iterator[str]:
             if number == 1:
                 line = _check_text_start(line, file, encoding)  # noqa: PLW2901
             try:
-                yield line.decode(encoding).rstrip("\r\n")
+                yield line.decode(encoding, "surrogateescape" if keep_invalid else "strict").rstrip("\r\n")
             except UnicodeDecodeError as error:
                 raise FormatError(
                     f"{file}, line {number}: byte {error.start} is not {encoding} ({error.reason}). "
-                    "Set collect.options.encoding, for instance to latin-1, or save the file as UTF-8."
+                    "Set collect.options.encoding, for instance to latin-1, or save the file as UTF-8; collect.options.invalid_bytes: "
+                    "quarantine keeps the other lines."
                 ) from None
 
 

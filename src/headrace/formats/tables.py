@@ -36,6 +36,8 @@ class ColumnOptions(Section):
     """Column of the class; null when there is none."""
     split: str | None = None
     """Column with train, validation or test; null when there is none."""
+    invalid_bytes: Literal["refuse", "quarantine"] = "refuse"
+    """What bytes that are not text in `encoding` make: refuse, a file that cannot be read; quarantine, faulty records."""
     max_cell_bytes: int = Field(default=_MAX_CELL, gt=0, le=1 << 30)
     """A record with a larger payload is faulty."""
 

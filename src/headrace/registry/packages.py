@@ -1,10 +1,11 @@
 """Package folders: read and verified before anything in them is used, and laid out as an MLflow model for the registry."""
 
 import gzip
+import hashlib
 import json
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 from headrace.dataset.schema import INFO_NAME
 from headrace.dataset.shards import iter_tables
 from headrace.errors import RegistryError
+from headrace.plugins import resolve
 from headrace.registry import pyfunc
 from headrace.storage.local import write_bytes
 from headrace.tracking.evidence import PROVENANCE
@@ -26,9 +28,12 @@ TRAINED_IDS = "trained_ids.txt.gz"
 ID_DIGITS = 16
 """64 bits of an id: among a million records two share them with a chance of 1 in 10^7."""
 
-_LOADER, _CHECKS = "headrace_package_2", "headrace_pt2_2"
+_LOADER, _CHECKS = "headrace_package_3", "headrace_pt2_3"
 """Module names of `pyfunc.py` and `training/pt2.py` inside a registered model; another number when one changes what it does, because one
 process can have models of several ages open."""
+
+_TASK = "headrace_task_"
+"""The task's own module inside a registered model whose records are no numbers, with the digest of its code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +102,19 @@ def unseen(ids: Sequence[str], trained: frozenset[str]) -> tuple[np.ndarray, int
     return np.flatnonzero(~seen), int(seen.sum())
 
 
+def task_encode(task_name: str) -> Callable[..., np.ndarray]:
+    """`encode` of a task whose records are no numbers.
+
+    Raises:
+        RegistryError: the task has none.
+    """
+    task = resolve("tasks", task_name, None, where="model.json: task")
+    if not hasattr(task, "encode"):
+        raise RegistryError(f"task {task_name} has no `encode`, which this model needs: its code is older than the model.")
+    found: Callable[..., np.ndarray] = task.encode
+    return found
+
+
 def lay_out(
     package: Package, ids: Sequence[str], folder: Path, *, model_id: str, provenance: Mapping[str, bytes] | None = None
 ) -> None:
@@ -113,6 +131,9 @@ def lay_out(
     (folder / "code").mkdir()
     shutil.copyfile(Path(pyfunc.__file__), folder / "code" / f"{_LOADER}.py")
     shutil.copyfile(Path(pyfunc.__file__).parents[1] / "training" / "pt2.py", folder / "code" / f"{_CHECKS}.py")
+    if pyfunc.encoding_of(package.folder) is not None:
+        code = Path(str(sys.modules[task_encode(package.model["task"]).__module__].__file__)).read_bytes()
+        write_bytes(folder / "code" / f"{_TASK}{hashlib.sha256(code).hexdigest()[:16]}.py", code)
     python = ".".join(str(part) for part in sys.version_info[:3])
     shutil.copyfile(package.folder / "requirements.txt", folder / "requirements.txt")
     environment = {
@@ -137,10 +158,13 @@ def lay_out(
 def _signature(model: dict[str, Any]) -> Any:
     """MLflow's signature from model.json; None where records have no fixed shape."""
     from mlflow.models import ModelSignature
-    from mlflow.types import Schema, TensorSpec
+    from mlflow.types import ColSpec, Schema, TensorSpec
 
     record, classes = model.get("record", {}), model.get("classes", [])
+    outputs = Schema([TensorSpec(np.dtype("float32"), (-1, len(classes)))])
+    if record.get("dtype") == "string" and classes:
+        return ModelSignature(Schema([ColSpec("string", name=str(record["payload"]))]), outputs)
     if not record.get("shape") or not classes:
         return None
     inputs = TensorSpec(np.dtype(record.get("dtype", "float32")), (-1, *record["shape"]))
-    return ModelSignature(Schema([inputs]), Schema([TensorSpec(np.dtype("float32"), (-1, len(classes)))]))
+    return ModelSignature(Schema([inputs]), outputs)

@@ -1,11 +1,13 @@
 """Serve a package folder through MLflow's `pyfunc`: copied into every registered model, so it may import nothing of ours.
 
-MLflow calls `_load_pyfunc` with the package's folder. No pickle is involved: the program is a `torch.export` archive. The manifest is
+MLflow calls `_load_pyfunc` with the package's folder. Where records are no numbers, the task's own module is copied too, and raw texts
+become numbers as in training. No pickle is involved: the program is a `torch.export` archive. The manifest is
 verified before it is opened, and the archive is refused when it holds what torch would run as code; `training/pt2.py`, which knows
 that, is copied beside this file.
 """
 
 import hashlib
+import importlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -49,29 +51,50 @@ class PackagedModel:
     Args:
         folder: of the package.
         open_program: `open_program(content, name=...)` opens the bytes of a .pt2 file, or refuses them.
+        encode: `encode(inputs, encoding)` of the task, where the model has an encoding.
     """
 
-    def __init__(self, folder: Path, open_program: Callable[..., Any]) -> None:
+    def __init__(self, folder: Path, open_program: Callable[..., Any], encode: Callable[..., Any] | None = None) -> None:
         import torch
 
         verify_manifest(folder)
         path = folder / "model.pt2"
+        self._encode, self._encoding = encode, encoding_of(folder)
         self._torch = torch
         self._program = open_program(path.read_bytes(), name=str(path)).module()
 
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> Any:  # noqa: ARG002 - MLflow's signature
-        """Probabilities (N, K) float32 for inputs (N, ...) as the package's signature says."""
+        """Probabilities (N, K) float32 for inputs (N, ...) as the package's signature says; also a frame of one column."""
         import numpy as np
 
-        inputs = np.ascontiguousarray(model_input)
+        if hasattr(model_input, "columns"):
+            model_input = model_input.iloc[:, 0].to_numpy()
+        if self._encode is None:
+            inputs = np.ascontiguousarray(model_input)
+        else:
+            raw = np.empty(len(model_input), dtype=object)
+            raw[:] = list(model_input)
+            inputs = self._encode(raw, self._encoding)
         # A copy when read-only: torch warns of arrays it could write through.
         tensor = self._torch.from_numpy(inputs if inputs.flags.writeable else inputs.copy())
         with self._torch.inference_mode():
             return self._program(tensor).numpy()
 
 
-def _load_pyfunc(path: str) -> PackagedModel:
-    # Beside this file in a registered model, under a name with the same number (registry/packages.py).
-    from headrace_pt2_2 import open_program  # type: ignore[import-not-found]
+def encoding_of(folder: Path) -> dict[str, Any] | None:
+    """What model.json says of how records become numbers; None where they are numbers."""
+    path = folder / "model.json"
+    found: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")).get("description", {}).get("encoding")
+    return found
 
-    return PackagedModel(Path(path), open_program)
+
+def _load_pyfunc(path: str) -> PackagedModel:
+    # Beside this file in a registered model, under names with the same number (registry/packages.py).
+    from headrace_pt2_3 import open_program  # type: ignore[import-not-found]
+
+    encode = None
+    if encoding_of(Path(path)) is not None:
+        # A name of its own for each task's code: one process can have models of several ages and tasks open.
+        (code,) = (Path(__file__).parent).glob("headrace_task_*.py")
+        encode = importlib.import_module(code.stem).encode
+    return PackagedModel(Path(path), open_program, encode)

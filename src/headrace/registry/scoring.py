@@ -11,7 +11,7 @@ from headrace.dataset.shards import iter_tables
 from headrace.errors import RegistryError
 from headrace.evaluation.predictions import Decisions
 from headrace.plugins import resolve
-from headrace.registry.packages import Package
+from headrace.registry.packages import Package, task_encode
 from headrace.storage.local import atomic_path
 
 if TYPE_CHECKING:
@@ -52,11 +52,12 @@ def open_package(package: Package) -> "PackagedModel":
     Raises:
         RegistryError: the program is refused, because it would run code, or does not load in this environment.
     """
-    from headrace.registry.pyfunc import PackagedModel
+    from headrace.registry.pyfunc import PackagedModel, encoding_of
     from headrace.training.pt2 import ProgramRefused, open_program
 
     try:
-        return PackagedModel(package.folder, open_program)
+        encode = task_encode(package.model["task"]) if encoding_of(package.folder) is not None else None
+        return PackagedModel(package.folder, open_program, encode)
     except ProgramRefused as error:
         raise RegistryError(f"The package is not used. {error}") from None
     except (RuntimeError, ValueError, KeyError, OSError) as error:

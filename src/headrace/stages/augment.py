@@ -8,9 +8,9 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from headrace.augmentation.copies import is_picture, picture_policy, plan_copies, policy_digest, training_info, write_copies
-from headrace.augmentation.policy import PolicyConfig
-from headrace.augmentation.sheet import sheet_rows, write_sheet
+from headrace.augmentation.contract import find_augmentation, read_policy
+from headrace.augmentation.copies import plan_copies, policy_digest, training_info, write_copies
+from headrace.augmentation.sheet import is_picture, sheet_rows, write_sheet
 from headrace.listening import Progress, SilentProgress
 from headrace.params import Out, Report, Section
 
@@ -25,11 +25,12 @@ class Params(Section):
     max_copies: int = Field(default=20, ge=1, le=1000)
     """Limit for one record when classes are balanced."""
     seed: int = Field(default=17, ge=0)
-    policy: PolicyConfig = PolicyConfig()
+    policy: dict[str, Any] = Field(default={})
+    """The transforms, as headrace/augmentation/<task>.py types them."""
 
     @model_validator(mode="after")
     def _copies_differ_from_their_originals(self) -> Self:
-        if (self.copies or self.balance_to) and self.policy.is_empty():
+        if (self.copies or self.balance_to) and not self.policy:
             raise ValueError("policy is empty, so every copy would repeat its original: name a transform, or set copies: 0")
         if self.copies > self.max_copies:
             raise ValueError(f"copies is {self.copies}, above max_copies, {self.max_copies}")
@@ -60,11 +61,15 @@ def run(params: Params, *, splits: Path, out: Out, plots: Out, progress: Progres
     info = training_info(train)
     progress.start("augment", info.rows, unit="records")
     plan = plan_copies(train, copies=params.copies, balance_to=params.balance_to, max_copies=params.max_copies, seed=params.seed)
-    made = write_copies(train, out, params.policy, plan, seed=params.seed, progress=progress)
+    # Records of a task that cannot be changed pass through without copies; pictures are shown in any case.
+    wanted_by = "augment.policy" if params.policy else ""
+    part = find_augmentation(info, wanted_by=wanted_by) if wanted_by or is_picture(info) else None
+    policy = read_policy(part, params.policy) if part else Section()
+    made = write_copies(train, out, part, policy, plan, seed=params.seed, progress=progress)
     plots.mkdir(parents=True)
-    in_use = params.policy.model_dump(mode="json", exclude_defaults=True)
-    if is_picture(info):
-        rows = sheet_rows(train, info, picture_policy(info, params.policy), seed=params.seed)
+    in_use = policy.model_dump(mode="json", exclude_defaults=True)
+    if part and is_picture(info):
+        rows = sheet_rows(train, info, part.copier(policy, info.record, seed=params.seed))
         write_sheet(
             rows,
             plots / "contact_sheet.png",
@@ -79,5 +84,5 @@ def run(params: Params, *, splits: Path, out: Out, plots: Out, progress: Progres
         by_class_in=info.by_class,
         by_class_out=made.by_class,
         policy=in_use,
-        policy_digest=policy_digest(params.policy, params.seed),
+        policy_digest=policy_digest(policy, params.seed),
     )

@@ -4,13 +4,13 @@ Run by the DAG: python -m headrace.stages baseline --splits data/splits --out re
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 from sklearn.metrics import accuracy_score
 
 from headrace.dataset.schema import read_info
-from headrace.evaluation.baselines import BaselineConfig, BaselineName, draw_training_sample, fit_baseline, predict_split
+from headrace.evaluation.baselines import draw_training_sample, find_models, fit_baseline, num_features, predict_split
 from headrace.evaluation.predictions import write_baselines
 from headrace.listening import Progress, SilentProgress
 from headrace.params import Out, Report, Section
@@ -20,17 +20,18 @@ from headrace.plugins import resolve
 class Params(Section):
     """Which classical models, on how many records."""
 
-    models: Annotated[tuple[BaselineName, ...], Field(min_length=1)] = (
+    models: Annotated[tuple[str, ...], Field(min_length=1)] = (
         "majority",
         "logistic_regression",
         "linear_svm",
         "rbf_svm",
     )
-    """Fitted in this order; random_forest is the fifth."""
+    """Fitted in this order; the names are those of headrace/baselines/<task>.py."""
     max_records: Annotated[int, Field(ge=2)] = 5000
     """Training records used at most, drawn by `seed`: a kernel machine on 50,000 images would take an hour."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 17
-    config: BaselineConfig = BaselineConfig()
+    config: dict[str, Any] = Field(default={})
+    """Settings of the models, as headrace/baselines/<task>.py types them."""
 
 
 class BaselineResult(Report):
@@ -61,11 +62,12 @@ def run(params: Params, *, splits: Path, out: Out, progress: Progress | None = N
     progress = progress or SilentProgress()
     info = read_info(splits / "train")
     task = resolve("tasks", info.task, None, where="collect.task")
+    models, config = find_models(info.task, params.models, params.config)
     x, y = draw_training_sample(splits / "train", task, max_records=params.max_records, seed=params.seed)
     progress.start("baselines", len(params.models), unit="models")
     fitted = []
     for name in dict.fromkeys(params.models):
-        fitted.append(fit_baseline(name, x, y, params.config, seed=params.seed))
+        fitted.append(fit_baseline(name, models, config, x, y, seed=params.seed))
         progress.advance(note=name)
     outcomes = predict_split(fitted, splits / "test", task)
     write_baselines(out, outcomes)
@@ -78,6 +80,6 @@ def run(params: Params, *, splits: Path, out: Out, progress: Progress | None = N
         used_records=len(y),
         sampled=len(y) < info.rows,
         test_records=len(next(iter(outcomes.values())).ids),
-        features=x.shape[1],
+        features=num_features(x, fitted),
         models={m.name: BaselineResult(accuracy=accuracy[m.name], converged=not m.problems, problems=m.problems) for m in fitted},
     )

@@ -59,7 +59,7 @@ def run(params: Params, *, model: Path, evaluation: Path, examples: Path, card: 
         raise DataError(
             f"{evaluation} judges another model than {model} (their fingerprints differ). Run the stage `evaluate` again."
         )
-    ids, records = package.real_records(examples, info, params.check_records)
+    ids, inputs, records = package.real_records(examples, info, params.check_records)
     content = export_program(module, records[:2], name=info.network.name)
     program = as_function(open_program(content, name=PROGRAM_NAME))
     difference = package.check_program(program, module, records, info, tolerance=params.tolerance)
@@ -70,7 +70,7 @@ def run(params: Params, *, model: Path, evaluation: Path, examples: Path, card: 
         shutil.copyfile(model / name, out / name)
     write_json(out / "signature.json", package.signature(info))
     kept = params.example_records
-    example = package.input_example(ids[:kept], records[:kept], program, tolerance=params.tolerance)
+    example = package.input_example(ids[:kept], inputs[:kept], program(records[:kept]), tolerance=params.tolerance)
     write_text(out / "input_example.json", package.compact_json(example))
     write_text(out / "requirements.txt", package.requirements())
     written = card.read_text(encoding="utf-8") if card.exists() else ""

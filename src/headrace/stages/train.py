@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
-from headrace.augmentation.policy import PolicyConfig, build_policy
+from headrace.augmentation.contract import batch_augmentation
 from headrace.dataset.schema import read_info
 from headrace.listening import Progress, Tracker
 from headrace.params import Out, Report
@@ -37,8 +37,10 @@ class Params(FitConfig):
     """Options of that network."""
     loss: str | None = None
     """A loss of headrace/training/losses.py or `module:function`; null: the task's own."""
-    augmentation: PolicyConfig = PolicyConfig()
-    """Random changes to every batch, made on the device."""
+    encoding: dict[str, Any] = Field(default={})
+    """How records become numbers, where the task learns that from the training split; texts: `max_tokens`, `vocabulary` and so on."""
+    augmentation: dict[str, Any] = Field(default={})
+    """Random changes to every batch, made on the device, as headrace/augmentation/<task>.py types them."""
     prediction: dict[str, Any] = Field(default={})
     """How the program around the network answers; images: `flip` and `shift`."""
     calibrate: bool = False
@@ -64,6 +66,8 @@ class TrainReport(Report):
     validation_loss: float | None
     validation_accuracy: float | None
     """Of the kept weights as the loop measures them, without averaging over views; null after a refit."""
+    encoding: dict[str, float] | None = None
+    """What became of the training records as they were turned into numbers, such as the share cut off; null where they are numbers."""
     temperature: float | None
     """What the scores are divided by before the softmax; null when it was not asked for."""
 
@@ -86,7 +90,6 @@ def run(
     info = read_info(splits / "train")
     task = resolve("tasks", info.task, None, where="collect.task")
     where = pick_device(device, progress, threads=params.threads)
-    height, width, channels = info.record["shape"]
     session = open_session(
         params,
         [splits / "train", augmented, *([splits / "validation"] if params.refit else [])],
@@ -96,9 +99,8 @@ def run(
         network=(params.network, params.network_options),
         loss=params.loss,
         prediction=params.prediction,
-        augment=None
-        if params.augmentation.is_empty()
-        else build_policy(params.augmentation, (channels, height, width), where="train.augmentation"),
+        encoding=params.encoding,
+        augment=batch_augmentation(info, params.augmentation),
         device=where,
         scratch=scratch,
         calibrate=params.calibrate,
@@ -131,6 +133,7 @@ def run(
         train_loss=fitted.history[-1]["train_loss"],
         validation_loss=kept.get("validation_loss"),
         validation_accuracy=accuracy,
+        encoding=session.encoded,
         temperature=session.description.get("temperature"),
     )
     write_candidate(
@@ -146,7 +149,14 @@ def run(
         training=report.model_dump(mode="json", exclude={"headline", "parameters"}),
     )
     measured = ["test"] if params.refit else ["validation", "test"]
-    predict_splits(session.around(fitted.network), {name: splits / name for name in measured}, predictions, task, device=where)
+    predict_splits(
+        session.around(fitted.network),
+        {name: splits / name for name in measured},
+        predictions,
+        task,
+        device=where,
+        description=session.description,
+    )
     write_history(plots / "history.csv", fitted.history)
     checkpoint.discard()
     session.close()

@@ -5,7 +5,7 @@ pyarrow but no decoder, no torch, no scikit-learn and no plotting: every stage f
 rerun by, what it does not use.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,16 +19,16 @@ class Task(Protocol):
     """Default loss: a name in `training/losses.py`."""
 
     PROGRAM: str
-    """Module of `training/` with the program around a network, such as 'image_classifier': what happens before and after it."""
+    """Module of `training/` with the program around a network, such as 'image_classification': what happens before and after it."""
 
     def inputs(self, table: pa.Table, record: Mapping[str, Any]) -> np.ndarray:
-        """Payload column as one array, without a copy where possible; images: uint8 (N, H, W, C)."""
+        """Payload column as one array, without a copy where possible; images: uint8 (N, H, W, C); texts: object (N,)."""
 
     def features(self, table: pa.Table, record: Mapping[str, Any]) -> np.ndarray:
-        """Payload as float32 (N, F) for classical baselines."""
+        """Payload for classical baselines: float32 (N, F), or what the models of headrace/baselines take, such as texts."""
 
     def near_duplicate_keys(self, table: pa.Table, record: Mapping[str, Any]) -> np.ndarray:
-        """uint64 (N,): records that may be near duplicates share a key; candidates only, confirmed on the content."""
+        """uint64 (N,), or (N, B) for several keys: records that may be near duplicates share one; candidates only, confirmed later."""
 
     def near_duplicate_profile(self, inputs: np.ndarray) -> np.ndarray:
         """float32 (N, P) of inputs, P small: absolute differences of two profiles sum up to no more than the two records differ by.
@@ -38,3 +38,19 @@ class Task(Protocol):
 
     def are_near_duplicates(self, left: np.ndarray, right: np.ndarray, tolerance: float) -> np.ndarray:
         """Whether paired inputs (as `inputs` gives them) are the same up to `tolerance`: bool (N,)."""
+
+
+class EncodedTask(Task, Protocol):
+    """A task whose records are no numbers. Its module is copied into registered models, so it imports numpy and nothing of ours."""
+
+    SLICES: tuple[str, ...]
+    """Measured columns that go with the predictions, such as lengths. Any task may have them."""
+
+    def fit_encoding(self, parts: Iterable[np.ndarray], **options: Any) -> dict[str, Any]:
+        """What the inputs of the training split teach, JSON values only; options as the program's `EncodingOptions` types them.
+
+        `shape` is that of one encoded record, as a network is built for it; `measured` has numbers for the report of `train`.
+        """
+
+    def encode(self, inputs: np.ndarray, encoding: Mapping[str, Any]) -> np.ndarray:
+        """Inputs as numbers, (N, ...); any input has an answer."""

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 LOSS = "cross_entropy"
-PROGRAM = "image_classifier"
+PROGRAM = "image_classification"
 
 
 def inputs(table: pa.Table, record: Mapping[str, Any]) -> np.ndarray:

@@ -21,6 +21,7 @@ from headrace.dataset.schema import DatasetInfo
 from headrace.errors import DataError
 from headrace.plugins import resolve
 from headrace.storage.local import write_json
+from headrace.training.encoding import input_shape
 from headrace.training.network import build_network
 
 WEIGHTS_NAME = "model.safetensors"
@@ -48,10 +49,10 @@ class CandidateInfo(BaseModel):
     record: dict[str, Any]
     """What dataset.json says of one record."""
     network: NetworkInfo
-    program: str = "image_classifier"
+    program: str = "image_classification"
     """The program around the network: module of headrace/training with `from_description(network, description)`."""
     description: dict[str, Any]
-    """What the program is made from; images: `preprocessing` and `prediction`."""
+    """What the program is made from; images: `preprocessing` and `prediction`; texts: `encoding` too, with the vocabulary."""
     parameters: int
     """Number of weights, trained or not."""
     seed: int | None = None
@@ -68,7 +69,7 @@ def write_candidate(
     name: str,
     options: Mapping[str, Any],
     description: Mapping[str, Any],
-    program: str = "image_classifier",
+    program: str = "image_classification",
     seed: int | None = None,
     fingerprint: str = "",
     training: Mapping[str, Any] | None = None,
@@ -118,7 +119,10 @@ def load_candidate(folder: Path) -> tuple[nn.Module, CandidateInfo]:
     """
     info = read_candidate_info(folder)
     network, _ = build_network(
-        info.network.name, info.network.options, input_shape=info.record["shape"], num_classes=len(info.classes)
+        info.network.name,
+        info.network.options,
+        input_shape=input_shape(info.record, info.description),
+        num_classes=len(info.classes),
     )
     try:
         weights = load_file(folder / WEIGHTS_NAME)
@@ -157,7 +161,13 @@ def _check_finite(weights: Mapping[str, torch.Tensor], where: str) -> None:
 
 
 def write_predictions(
-    path: Path, *, ids: Sequence[str], splits: Sequence[str], labels: Sequence[int] | np.ndarray, probabilities: np.ndarray
+    path: Path,
+    *,
+    ids: Sequence[str],
+    splits: Sequence[str],
+    labels: Sequence[int] | np.ndarray,
+    probabilities: np.ndarray,
+    measured: Mapping[str, np.ndarray] | None = None,
 ) -> None:
     """Write predictions.parquet: `id`, `split`, `label`, `probabilities` (one float32 per class), a row for each record.
 
@@ -167,6 +177,7 @@ def write_predictions(
         splits: 'validation' or 'test', for each record.
         labels: true classes, int in [0, K).
         probabilities: (N, K), rows sum to 1.
+        measured: more columns of numbers (N,), such as lengths: `evaluate` looks whether the score depends on them.
 
     Raises:
         DataError: lengths differ, a value is not finite, or a row does not sum to 1.
@@ -185,6 +196,7 @@ def write_predictions(
             "split": pa.array(list(splits), pa.string()),
             "label": pa.array(np.asarray(labels, np.int64)),
             "probabilities": pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1]),
+            **{name: pa.array(np.asarray(column)) for name, column in (measured or {}).items()},
         }
     )
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,10 @@
 """Training data: samples in memory or mapped from disk, and the shuffled, augmented batches of any step."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from headrace.dataset.schema import read_info
 from headrace.dataset.shards import iter_tables
 from headrace.errors import DataError, ParamsError
 from headrace.fingerprint import value_sha256
+from headrace.training.encoding import to_numbers
 
 if TYPE_CHECKING:
     from headrace.tasks.contract import Task
@@ -33,7 +34,7 @@ class Samples:
     """Inputs as the task gives them, with labels and ids, in the order of the data set."""
 
     inputs: Tensor
-    """(N, ...), for images uint8 (N, H, W, C)."""
+    """(N, ...), for images uint8 (N, H, W, C), for texts int32 (N, tokens)."""
     labels: Tensor
     """(N,) int64."""
     ids: list[str]
@@ -43,13 +44,19 @@ class Samples:
 
 
 def load_samples(
-    folders: Sequence[Path], task: "Task", *, scratch: Path | None = None, budget_bytes: int | None = None
+    folders: Sequence[Path],
+    task: "Task",
+    *,
+    description: Mapping[str, Any] | None = None,
+    scratch: Path | None = None,
+    budget_bytes: int | None = None,
 ) -> Samples:
     """Read data set folders, one after the other.
 
     Args:
         folders: data sets of one schema.
         task: turns payload columns into arrays.
+        description: of the program: how records that are no numbers are encoded.
         scratch: file to map when the inputs exceed the budget.
         budget_bytes: memory the inputs may take; above it they are streamed once into the file `scratch` and mapped, so memory
             stays bounded and batches stay the same. None: no limit.
@@ -66,7 +73,7 @@ def load_samples(
     ids: list[str] = []
     for folder, info in zip(folders, infos, strict=True):
         for table in iter_tables(folder):
-            block = task.inputs(table, info.record)
+            block = to_numbers(task, task.inputs(table, info.record), description or {})
             if not ids:
                 inputs = _room_for(rows, block, scratch=scratch, budget_bytes=budget_bytes)
             if block.shape[1:] != inputs.shape[1:]:

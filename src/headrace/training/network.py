@@ -22,7 +22,7 @@ def build_network(
     Args:
         name: module of headrace/networks, or `module:function` of the user's code.
         options: checked against the module's `Options`; a module without them gets the mapping.
-        input_shape: shape of one record; images: height, width, channels.
+        input_shape: shape of one record; images: height, width, channels; texts: tokens, size of the vocabulary.
         num_classes: number of scores.
 
     Raises:

@@ -15,6 +15,7 @@ from headrace.dataset.shards import iter_tables
 from headrace.errors import DataError, EngineError
 from headrace.plugins import resolve
 from headrace.training.candidate import WEIGHTS_NAME, CandidateInfo, load_candidate
+from headrace.training.encoding import to_numbers
 from headrace.training.export import Program, largest_difference
 
 SERVING_PACKAGES = ("numpy", "torch")
@@ -38,8 +39,8 @@ def load_torch_candidate(folder: Path) -> tuple[nn.Module, CandidateInfo]:
     return load_candidate(folder)
 
 
-def real_records(folder: Path, info: CandidateInfo, count: int) -> tuple[list[str], Tensor]:
-    """Ids and inputs of the first records of a data set, at most `count`.
+def real_records(folder: Path, info: CandidateInfo, count: int) -> tuple[list[str], np.ndarray, Tensor]:
+    """Ids, inputs, and inputs as the program takes them, of the first records of a data set, at most `count`.
 
     Raises:
         DataError: fewer than two, or records of another shape than the model's.
@@ -60,7 +61,8 @@ def real_records(folder: Path, info: CandidateInfo, count: int) -> tuple[list[st
         parts.append(task.inputs(rows, data.record))
         if len(ids) >= count:
             break
-    return ids, torch.from_numpy(np.concatenate(parts))
+    inputs = np.concatenate(parts)
+    return ids, inputs, torch.from_numpy(to_numbers(task, inputs, info.description))
 
 
 def check_program(program: Program, module: nn.Module, records: Tensor, info: CandidateInfo, *, tolerance: float) -> float:
@@ -99,9 +101,9 @@ def signature(info: CandidateInfo) -> dict[str, Any]:
     }
 
 
-def input_example(ids: list[str], records: Tensor, program: Program, *, tolerance: float) -> dict[str, Any]:
+def input_example(ids: list[str], inputs: np.ndarray, outputs: Tensor, *, tolerance: float) -> dict[str, Any]:
     """Real records with the output that whoever serves the model must get, within `tolerance`."""
-    return {"ids": ids, "inputs": records.tolist(), "outputs": program(records).tolist(), "tolerance": tolerance}
+    return {"ids": ids, "inputs": inputs.tolist(), "outputs": outputs.tolist(), "tolerance": tolerance}
 
 
 def requirements() -> str:

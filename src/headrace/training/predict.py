@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import nn
 from headrace.dataset.schema import read_info
 from headrace.dataset.shards import iter_tables
 from headrace.training.candidate import write_predictions
+from headrace.training.encoding import to_numbers
 
 if TYPE_CHECKING:
     from headrace.tasks.contract import Task
@@ -19,7 +20,7 @@ BATCH_RECORDS = 500
 
 
 def predict_folder(
-    program: nn.Module, folder: Path, task: "Task", *, device: torch.device
+    program: nn.Module, folder: Path, task: "Task", *, device: torch.device, description: Mapping[str, Any] | None = None
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Ids, labels (N,) int64 and probabilities (N, K) float32 of a data set, in its order.
 
@@ -28,6 +29,7 @@ def predict_folder(
         folder: a data set.
         task: turns payload columns into arrays.
         device: where the program is.
+        description: of the program: how records that are no numbers are encoded.
     """
     record = read_info(folder).record
     ids: list[str] = []
@@ -37,12 +39,20 @@ def predict_folder(
         for table in iter_tables(folder):
             ids += table.column("id").to_pylist()
             labels.append(table.column("label").to_numpy())
-            batches = torch.split(torch.tensor(task.inputs(table, record)), BATCH_RECORDS)
+            batches = torch.split(torch.tensor(to_numbers(task, task.inputs(table, record), description or {})), BATCH_RECORDS)
             parts += [program(inputs.to(device)).float().cpu().numpy() for inputs in batches if len(inputs)]
     return ids, np.concatenate(labels), np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
 
 
-def predict_splits(program: nn.Module, folders: Mapping[str, Path], path: Path, task: "Task", *, device: torch.device) -> None:
+def predict_splits(
+    program: nn.Module,
+    folders: Mapping[str, Path],
+    path: Path,
+    task: "Task",
+    *,
+    device: torch.device,
+    description: Mapping[str, Any] | None = None,
+) -> None:
     """Write predictions.parquet for named data sets, in the order given.
 
     Args:
@@ -51,18 +61,29 @@ def predict_splits(program: nn.Module, folders: Mapping[str, Path], path: Path, 
         path: predictions file to write.
         task: as in `predict_folder`.
         device: where the program is.
+        description: as in `predict_folder`.
     """
     ids: list[str] = []
     splits: list[str] = []
     labels: list[np.ndarray] = []
     parts: list[np.ndarray] = []
+    measured: dict[str, list[np.ndarray]] = {name: [] for name in getattr(task, "SLICES", ())}
     program.eval()
     for split, folder in folders.items():
-        found, truth, probabilities = predict_folder(program, folder, task, device=device)
+        found, truth, probabilities = predict_folder(program, folder, task, device=device, description=description)
         if not found:
             continue
         ids += found
         splits += [split] * len(found)
         labels.append(truth)
         parts.append(probabilities)
-    write_predictions(path, ids=ids, splits=splits, labels=np.concatenate(labels), probabilities=np.concatenate(parts))
+        for name, columns in measured.items():
+            columns += [table.column(name).to_numpy() for table in iter_tables(folder, [name])]
+    write_predictions(
+        path,
+        ids=ids,
+        splits=splits,
+        labels=np.concatenate(labels),
+        probabilities=np.concatenate(parts),
+        measured={name: np.concatenate(columns) for name, columns in measured.items()},
+    )

@@ -14,6 +14,7 @@ from headrace.params import parse_section
 from headrace.plugins import resolve
 from headrace.training.data import Augment, Batches, InOrder, Samples, check_labels, load_samples, stream_seed
 from headrace.training.device import resident_bytes
+from headrace.training.encoding import KEY, input_shape, learn_encoding
 from headrace.training.loop import FitConfig
 from headrace.training.losses import Loss, find_loss
 from headrace.training.network import build_network
@@ -45,6 +46,11 @@ class Session:
     device: torch.device
     mapped: Path
 
+    @property
+    def encoded(self) -> dict[str, float] | None:
+        """What the encoding measured of the training records; None where they are numbers as they are."""
+        return dict(self.description[KEY]["measured"]) if KEY in self.description else None
+
     def around(self, network: nn.Module) -> nn.Module:
         """The program around trained weights: raw inputs to probabilities, in evaluation mode on the device."""
         wrap = resolve("training", self.program_name, "from_description", where="PROGRAM of the task")
@@ -71,6 +77,7 @@ def open_session(
     network: tuple[str, Mapping[str, Any]],
     loss: str | None,
     prediction: Mapping[str, Any],
+    encoding: Mapping[str, Any] | None = None,
     augment: Augment | None,
     device: torch.device,
     scratch: Path,
@@ -87,6 +94,7 @@ def open_session(
         network: name and options.
         loss: name; None: the task's own.
         prediction: options of the program around the network.
+        encoding: options of how records become numbers, where that is learnt.
         augment: random changes to batches.
         device: where training runs.
         scratch: folder for data that exceed memory.
@@ -98,16 +106,26 @@ def open_session(
     """
     info = read_info(train_folders[0])
     program = resolve("training", task.PROGRAM, None, where="PROGRAM of the task")
-    samples = load_samples(train_folders, task, scratch=scratch / MAPPED_NAME, budget_bytes=resident_bytes(torch.device("cpu")))
+    learnt = learn_encoding(task, program, train_folders, encoding or {})
+    samples = load_samples(
+        train_folders,
+        task,
+        description=learnt,
+        scratch=scratch / MAPPED_NAME,
+        budget_bytes=resident_bytes(torch.device("cpu")),
+    )
     check_labels(samples, info.classes)
     options = parse_section(prediction, "train.prediction", program.PredictionOptions, where="params.yaml")
     description = {
         "preprocessing": program.measure(samples.inputs).model_dump(mode="json"),
         "prediction": options.model_dump(mode="json"),
+        **learnt,
     }
 
     torch.manual_seed(seed)
-    net, initialise = build_network(network[0], network[1], input_shape=info.record["shape"], num_classes=len(info.classes))
+    net, initialise = build_network(
+        network[0], network[1], input_shape=input_shape(info.record, description), num_classes=len(info.classes)
+    )
     memory_format = torch.channels_last if config.channels_last else None
     normalise = program.from_description(net, description).to(device).normalise
     if initialise is not None:
@@ -125,7 +143,7 @@ def open_session(
     )
     validation = None
     if validation_folder is not None and read_info(validation_folder).rows:
-        validation = InOrder(_labelled(load_samples([validation_folder], task), info.classes), **views)
+        validation = InOrder(_labelled(load_samples([validation_folder], task, description=description), info.classes), **views)
     elif calibrate:
         raise ParamsError(
             "train.calibrate measures on the validation split, and there is none. Set train.refit to false and split.validation above "

@@ -14,7 +14,7 @@ from torch import nn
 from headrace.errors import DataError
 from headrace.storage.manifest import write_manifest
 from headrace.training.export import PROGRAM_NAME, as_function, export_program, largest_difference, load_program
-from headrace.training.image_classifier import ImageClassifier, PredictionOptions, Preprocessing
+from headrace.training.image_classification import ImageClassifier, PredictionOptions, Preprocessing
 from headrace.training.network import build_network
 from headrace.training.program import open_program
 

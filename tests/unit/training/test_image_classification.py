@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from headrace.training.image_classifier import (
+from headrace.training.image_classification import (
     ImageClassifier,
     PredictionOptions,
     Preprocessing,

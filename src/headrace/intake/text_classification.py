@@ -1,0 +1,132 @@
+"""Texts on their way in: measured, and kept as they are in a string column `text`."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from headrace.formats.record import RawRecord
+from headrace.params import Section
+
+_MEASURED = pa.schema(
+    [
+        ("characters", pa.int64()),
+        ("words", pa.int64()),
+        ("lines", pa.int64()),
+        ("letters", pa.float32()),
+        ("replaced", pa.int64()),
+        ("bytes", pa.int64()),
+    ]
+)
+"""letters: share of the characters that are no space and are letters of any script; replaced: signs that stand for lost bytes."""
+
+_REPLACEMENT = "\ufffd"
+
+
+class RecordOptions(Section):
+    """What one text may be."""
+
+    max_characters: int = Field(default=1_000_000, gt=0)
+    """A longer text is a faulty record, and is not kept."""
+
+
+class _Row(NamedTuple):
+    text: str
+    fault: str
+    num_bytes: int
+
+
+def settle(options: RecordOptions, raws: Sequence[RawRecord]) -> RecordOptions:  # noqa: ARG001  # the contract's arguments
+    """Nothing is left open."""
+    return options
+
+
+def record_schema(options: RecordOptions) -> pa.Schema:  # noqa: ARG001  # the contract's argument
+    """id, text, label, split, source, origin, fault and the measured columns."""
+    strings = [(name, pa.string()) for name in ("split", "source", "origin", "fault")]
+    return pa.schema([("id", pa.string()), ("text", pa.string()), ("label", pa.int64()), *strings, *_MEASURED])
+
+
+def record_info(options: RecordOptions) -> dict[str, Any]:  # noqa: ARG001  # the contract's argument
+    """Payload column and type, for dataset.json; one text has no shape."""
+    return {"payload": "text", "shape": [], "dtype": "string"}
+
+
+def make_rows(raws: Sequence[RawRecord], classes: Mapping[str, int], options: RecordOptions) -> pa.Table:
+    """Measure; a text that cannot be read is a row with `fault` set and no text."""
+    rows = [_read(raw, options) for raw in raws]
+    faults = [row.fault or _label_fault(raw, classes) for raw, row in zip(raws, rows, strict=True)]
+    columns = [
+        pa.array([_record_id(raw) for raw in raws], pa.string()),
+        pa.array([row.text for row in rows], pa.string()),
+        pa.array([-1 if raw.label is None else classes.get(raw.label, -1) for raw in raws], pa.int64()),
+        pa.array([raw.split for raw in raws], pa.string()),
+        pa.array([raw.source for raw in raws], pa.string()),
+        pa.array([raw.origin for raw in raws], pa.string()),
+        pa.array(faults, pa.string()),
+        pa.array([len(row.text) for row in rows], pa.int64()),
+        pa.array([len(row.text.split()) for row in rows], pa.int64()),
+        pa.array([len(row.text.splitlines()) for row in rows], pa.int64()),
+        pa.array([_letters(row.text) for row in rows], pa.float32()),
+        pa.array([row.text.count(_REPLACEMENT) for row in rows], pa.int64()),
+        pa.array([row.num_bytes for row in rows], pa.int64()),
+    ]
+    return pa.Table.from_arrays(columns, schema=record_schema(options))
+
+
+def _record_id(raw: RawRecord) -> str:
+    """Of the bytes as they came: an exact copy has the same id."""
+    if raw.content is not None:
+        content = raw.content
+    elif isinstance(raw.payload, str):
+        content = raw.payload.encode("utf-8", "surrogatepass")
+    elif isinstance(raw.payload, bytes):
+        content = raw.payload
+    else:
+        # Nothing of the payload is left: two such records are the same only if they stand in the same place.
+        content = f"{raw.source}\n{raw.origin}".encode()
+    return hashlib.sha256(content).hexdigest()[:32]
+
+
+def _read(raw: RawRecord, options: RecordOptions) -> _Row:
+    size = len(raw.content) if raw.content is not None else len(raw.payload) if isinstance(raw.payload, str | bytes) else 0
+    if raw.fault:
+        return _Row("", raw.fault, size)
+    text = raw.payload
+    if isinstance(text, bytes):
+        try:
+            text = text.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            return _Row("", f"encoding: byte {error.start} is not utf-8", size)
+    fault = _text_fault(text, options)
+    return _Row("", fault, size) if fault else _Row(text, "", size)
+
+
+def _text_fault(text: object, options: RecordOptions) -> str:
+    if not isinstance(text, str):
+        return f"not a text: the format gave a {type(text).__name__}; set the payload in collect.options"
+    if len(text) > options.max_characters:
+        return f"too long: {len(text)} characters, more than {options.max_characters}"
+    if "\0" in text:
+        return "NUL: the text holds a NUL sign"
+    if not text.strip():
+        return "empty: the text has no character but spaces"
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return "encoding: a half of a surrogate pair stands alone"
+    return ""
+
+
+def _label_fault(raw: RawRecord, classes: Mapping[str, int]) -> str:
+    if raw.label is None or raw.label in classes:
+        return ""
+    return f"unknown class: {raw.label!r}"[:200]
+
+
+def _letters(text: str) -> float:
+    signs = sum(not sign.isspace() for sign in text)
+    return float(np.float32(sum(sign.isalpha() for sign in text) / signs)) if signs else 0.0

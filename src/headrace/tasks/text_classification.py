@@ -1,0 +1,144 @@
+"""One text, one class: how texts at rest, a string column `text`, become numbers, and when two of them are the same.
+
+Copied into every registered model of this task, so that raw texts are answered without Headrace: it imports numpy and nothing of ours.
+"""
+
+import hashlib
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+LOSS = "cross_entropy"
+PROGRAM = "text_classification"
+
+SLICES = ("words",)
+"""Measured columns that go with the predictions: `evaluate` looks whether the score depends on them."""
+
+PADDING, UNKNOWN = 0, 1
+"""Numbers of no token, and of every token that is not in the vocabulary."""
+
+_TOKEN = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*|[^\w\s]")
+
+_SHINGLE = 3
+"""Words in a row that are compared; a shorter text is one shingle."""
+
+_BANDS = 4
+"""Keys of a text: two texts that share nine shingles in ten share one of them with a chance of .9999."""
+
+_COMPARED_WORDS = 20_000
+"""A longer text is compared by its first words."""
+
+
+def inputs(table: "pa.Table", record: Mapping[str, Any]) -> np.ndarray:
+    """Texts as they stand, object (N,)."""
+    found = np.empty(table.num_rows, dtype=object)
+    found[:] = table.column(str(record["payload"])).to_pylist()
+    return found
+
+
+def features(table: "pa.Table", record: Mapping[str, Any]) -> np.ndarray:
+    """Texts as they stand, object (N,): the classical models count words themselves."""
+    return inputs(table, record)
+
+
+def tokens(text: str, *, lowercase: bool) -> Iterator[str]:
+    """Words (with inner apostrophes) and single signs, of the text in its compatible composed form."""
+    normal = unicodedata.normalize("NFKC", text)
+    for found in _TOKEN.finditer(normal.lower() if lowercase else normal):
+        yield found.group()
+
+
+def fit_encoding(
+    parts: Iterable[np.ndarray], *, max_tokens: int, vocabulary: int, min_count: int, lowercase: bool
+) -> dict[str, Any]:
+    """The vocabulary of training texts, JSON values only.
+
+    Args:
+        parts: texts, some at a time.
+        max_tokens: tokens of one text that are kept, from its beginning.
+        vocabulary: words at most, the most frequent ones; equals by their letters.
+        min_count: occurrences below which a word is left out.
+        lowercase: whether capitals are told apart.
+
+    Returns:
+        `shape` (tokens, numbers in use), `words`, the settings, and `measured`: shares of the training texts and tokens that were lost.
+    """
+    counts: Counter[str] = Counter()
+    lengths: list[int] = []
+    for part in parts:
+        for text in part:
+            found = list(tokens(text, lowercase=lowercase))
+            counts.update(found)
+            lengths.append(len(found))
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    words = [word for word, count in ranked[:vocabulary] if count >= min_count]
+    total = max(sum(lengths), 1)
+    return {
+        "shape": [max_tokens, len(words) + 2],
+        "lowercase": lowercase,
+        "words": " ".join(words),
+        "measured": {
+            "texts": len(lengths),
+            "mean_tokens": round(total / max(len(lengths), 1), 2),
+            "truncated_texts": round(sum(length > max_tokens for length in lengths) / max(len(lengths), 1), 6),
+            "truncated_tokens": round(sum(max(0, length - max_tokens) for length in lengths) / total, 6),
+            "unknown_tokens": round(1 - sum(counts[word] for word in words) / total, 6),
+        },
+    }
+
+
+def encode(texts: np.ndarray, encoding: Mapping[str, Any]) -> np.ndarray:
+    """Numbers of the tokens, int32 (N, max_tokens): cut at the end, filled up with PADDING; an empty text is one UNKNOWN."""
+    places = {word: number for number, word in enumerate(str(encoding["words"]).split(" "), start=2)}
+    max_tokens = int(encoding["shape"][0])
+    numbers = np.full((len(texts), max_tokens), PADDING, dtype=np.int32)
+    for row, text in enumerate(texts):
+        place = -1
+        for place, token in zip(range(max_tokens), tokens(str(text), lowercase=bool(encoding["lowercase"])), strict=False):
+            numbers[row, place] = places.get(token, UNKNOWN)
+        if place < 0:
+            numbers[row, 0] = UNKNOWN
+    return numbers
+
+
+def near_duplicate_keys(table: "pa.Table", record: Mapping[str, Any]) -> np.ndarray:
+    """uint64 (N, 4): the smallest hash of a text's shingles under four hash functions (MinHash, Broder 1997).
+
+    Two texts agree in one of them with the probability of their similarity: candidates only.
+    """
+    texts = inputs(table, record)
+    keys = np.zeros((len(texts), _BANDS), dtype=np.uint64)
+    multipliers = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93], dtype=np.uint64)
+    for row, text in enumerate(texts):
+        hashes = np.fromiter(_shingles(text), dtype=np.uint64)
+        mixed = hashes[:, None] * multipliers
+        keys[row] = (mixed ^ (mixed >> np.uint64(29))).min(axis=0)
+    return keys
+
+
+def _shingles(text: str) -> set[int]:
+    words = [word for word, _ in zip(tokens(text, lowercase=True), range(_COMPARED_WORDS), strict=False)]
+    runs = [" ".join(words[at : at + _SHINGLE]) for at in range(max(1, len(words) - _SHINGLE + 1))]
+    return {int.from_bytes(hashlib.blake2b(run.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big") for run in runs}
+
+
+def near_duplicate_profile(inputs: np.ndarray) -> np.ndarray:
+    """float32 (N, 1) of zeros: no short vector of a text bounds how far two of them differ."""
+    return np.zeros((len(inputs), 1), dtype=np.float32)
+
+
+def are_near_duplicates(left: np.ndarray, right: np.ndarray, tolerance: float) -> np.ndarray:
+    """Whether the share of shingles that only one of two texts has is at most `tolerance` (Jaccard distance): bool (N,)."""
+    known: dict[str, set[int]] = {}
+    near = np.zeros(len(left), dtype=bool)
+    for row, pair in enumerate(zip(left, right, strict=True)):
+        a, b = (known[text] if text in known else known.setdefault(text, _shingles(text)) for text in pair)
+        near[row] = 1 - len(a & b) / len(a | b) <= tolerance
+    return near

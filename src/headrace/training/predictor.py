@@ -1,0 +1,40 @@
+"""A package as a function of raw records: what they need to become numbers happens here, as in training."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from headrace.plugins import resolve
+from headrace.training.candidate import INFO_NAME
+from headrace.training.encoding import KEY, to_numbers
+from headrace.training.export import load_program
+
+Predictor = Callable[[Sequence[Any] | np.ndarray], np.ndarray]
+"""Raw records (N), such as texts or uint8 pictures (N, H, W, C), to probabilities (N, K) float32, for any N >= 1."""
+
+
+def load_predictor(package: Path) -> Predictor:
+    """The predictor of a package folder, after the folder was checked against its manifest and the program for code.
+
+    Raises:
+        DataError: a file was changed, or the program holds something that would run as code.
+    """
+    program = load_program(package)
+    info = json.loads((package / INFO_NAME).read_text(encoding="utf-8"))
+    task = resolve("tasks", info["task"], None, where="model.json: task")
+    description = info["description"]
+
+    def predict(records: Sequence[Any] | np.ndarray) -> np.ndarray:
+        if KEY in description:
+            raw = np.empty(len(records), dtype=object)
+            raw[:] = list(records)
+        else:
+            raw = np.asarray(records)
+        probabilities: np.ndarray = program(torch.tensor(to_numbers(task, raw, description))).numpy()
+        return probabilities
+
+    return predict
