@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headrace.augmentation import copies as room
+from headrace.augmentation import image_classification as pictures
 from headrace.augmentation.copies import CopyPlan, plan_copies, write_copies
 from headrace.augmentation.policy import PolicyConfig
 from headrace.dataset.schema import read_info
@@ -30,7 +31,7 @@ def test_copies_keep_label_and_know_their_original(make_split, tmp_path):
     """A copy must be traceable, or a mistake on it cannot be explained."""
     train = make_split([0, 1, 2, 1]) / "train"
 
-    write_copies(train, tmp_path / "out", TURN, plan(train, copies=2), seed=1)
+    write_copies(train, tmp_path / "out", pictures, TURN, plan(train, copies=2), seed=1)
     rows = read_table(tmp_path / "out").to_pylist()
 
     originals = {row["id"]: row for row in read_table(train).to_pylist()}
@@ -48,7 +49,7 @@ def test_copies_have_the_schema_of_their_originals(make_split, tmp_path):
     """`train` reads both with the same code."""
     train = make_split([0, 1]) / "train"
 
-    info = write_copies(train, tmp_path / "out", TURN, plan(train, copies=1), seed=1)
+    info = write_copies(train, tmp_path / "out", pictures, TURN, plan(train, copies=1), seed=1)
 
     assert read_schema(tmp_path / "out") == read_schema(train)
     assert (info.task, info.classes, info.record) == (read_info(train).task, read_info(train).classes, read_info(train).record)
@@ -59,10 +60,10 @@ def test_order_and_batches_do_not_change_a_copy(make_split, tmp_path, monkeypatc
     labels = [0, 1, 2, 0, 1]
     forward = make_split(labels) / "train"
     backward = make_split(labels, folder="reversed", order=[4, 3, 2, 1, 0]) / "train"
-    write_copies(forward, tmp_path / "a", TURN, plan(forward, copies=3), seed=1)
+    write_copies(forward, tmp_path / "a", pictures, TURN, plan(forward, copies=3), seed=1)
     monkeypatch.setattr(room, "COPY_ROWS", 2)
 
-    write_copies(backward, tmp_path / "b", TURN, plan(backward, copies=3), seed=1)
+    write_copies(backward, tmp_path / "b", pictures, TURN, plan(backward, copies=3), seed=1)
 
     assert copies_by_id(tmp_path / "a") == copies_by_id(tmp_path / "b")
 
@@ -71,7 +72,7 @@ def test_made_twice_is_equal_to_the_byte(make_split, tmp_path):
     """DVC hashes these files."""
     train = make_split([0, 1, 2]) / "train"
     for name in ("a", "b"):
-        write_copies(train, tmp_path / name, TURN, plan(train, copies=2), seed=1)
+        write_copies(train, tmp_path / name, pictures, TURN, plan(train, copies=2), seed=1)
 
     files = sorted(path.name for path in (tmp_path / "a").iterdir())
     assert files == ["dataset.json", "part-00000.parquet"]
@@ -83,7 +84,7 @@ def test_another_seed_makes_other_copies_under_other_ids(make_split, tmp_path):
     """An id names content: the same id for two pictures would defeat every comparison."""
     train = make_split([0, 1]) / "train"
     for seed in (1, 2):
-        write_copies(train, tmp_path / str(seed), TURN, plan(train, copies=1), seed=seed)
+        write_copies(train, tmp_path / str(seed), pictures, TURN, plan(train, copies=1), seed=seed)
 
     first, second = copies_by_id(tmp_path / "1"), copies_by_id(tmp_path / "2")
     assert not set(first) & set(second)
@@ -97,7 +98,7 @@ def test_other_splits_are_refused(make_split, tmp_path, name):
     folder = make_split([0, 1], name=name) / name
 
     with pytest.raises(DataError, match="only the training split is augmented"):
-        write_copies(folder, tmp_path / "out", TURN, CopyPlan({0: 1}), seed=1)
+        write_copies(folder, tmp_path / "out", pictures, TURN, CopyPlan({0: 1}), seed=1)
 
 
 @pytest.mark.badinput
@@ -106,7 +107,7 @@ def test_test_records_in_a_folder_called_train_are_refused(make_split, tmp_path)
     train = make_split([0, 1], split="test") / "train"
 
     with pytest.raises(DataError, match="holds records of test"):
-        write_copies(train, tmp_path / "out", TURN, CopyPlan({0: 1}), seed=1)
+        write_copies(train, tmp_path / "out", pictures, TURN, CopyPlan({0: 1}), seed=1)
 
 
 @pytest.mark.badinput
@@ -115,7 +116,7 @@ def test_empty_split_and_single_record_work(make_split, tmp_path, labels):
     """0 rows in, 0 rows out; one record gets its copies."""
     train = make_split(labels) / "train"
 
-    info = write_copies(train, tmp_path / "out", TURN, plan(train, copies=2, balance_to=1.0), seed=1)
+    info = write_copies(train, tmp_path / "out", pictures, TURN, plan(train, copies=2, balance_to=1.0), seed=1)
 
     assert info.rows == 2 * len(labels)
 
@@ -126,7 +127,7 @@ def test_tiny_and_odd_shapes_work(make_split, tmp_path, shape):
     """1 x 1, grey, RGB and RGBA are all pictures."""
     train = make_split([0, 1], shape=shape) / "train"
 
-    info = write_copies(train, tmp_path / "out", TURN, plan(train, copies=1), seed=1)
+    info = write_copies(train, tmp_path / "out", pictures, TURN, plan(train, copies=1), seed=1)
 
     assert info.rows == 2
 
@@ -138,14 +139,14 @@ def test_policy_larger_than_the_pictures_is_refused_by_its_key(make_split, tmp_p
     config = PolicyConfig.model_validate({"random_crop": {"pad": 5}})
 
     with pytest.raises(ParamsError, match=r"augment\.policy\.random_crop\.pad is 5, but the images are 6 x 5"):
-        write_copies(train, tmp_path / "out", config, plan(train, copies=1), seed=1)
+        write_copies(train, tmp_path / "out", pictures, config, plan(train, copies=1), seed=1)
 
 
 def test_scarce_class_is_raised_to_its_share(make_split, tmp_path):
     """Six of class 0 and one of class 1: half of the largest is three."""
     train = make_split([0] * 6 + [1]) / "train"
 
-    info = write_copies(train, tmp_path / "out", TURN, plan(train, balance_to=0.5), seed=1)
+    info = write_copies(train, tmp_path / "out", pictures, TURN, plan(train, balance_to=0.5), seed=1)
 
     assert info.by_class == {"class 1": 2}
 
@@ -168,7 +169,7 @@ def test_counts_are_what_the_params_say(make_split, tmp_path_factory, labels, co
     folder = tmp_path_factory.mktemp("counts")
     train = make_split(labels, folder=folder.name) / "train"
 
-    write_copies(train, folder / "out", TURN, plan(train, copies=copies, balance_to=balance_to), seed=1)
+    write_copies(train, folder / "out", pictures, TURN, plan(train, copies=copies, balance_to=balance_to), seed=1)
     made = Counter(read_table(folder / "out")["label"].to_pylist())
 
     had = Counter(label for label in labels if label >= 0)
@@ -183,9 +184,10 @@ def test_counts_are_what_the_params_say(make_split, tmp_path_factory, labels, co
 def test_first_copy_is_the_picture_that_augment_picture_makes(make_split, tmp_path):
     """The contact sheet shows what is in the data set, not something like it."""
     train = make_split([0, 1]) / "train"
-    write_copies(train, tmp_path / "out", TURN, plan(train, copies=1), seed=1)
+    write_copies(train, tmp_path / "out", pictures, TURN, plan(train, copies=1), seed=1)
     original = read_table(train)["image"].chunk(0).to_numpy_ndarray()[1]
 
-    again = room.augment_picture(original, room.picture_policy(read_info(train), TURN), seed=1, record_id=f"{1:032x}", copy=1)
+    transform = pictures.in_batches(TURN, read_info(train).record, where="augment.policy")
+    again = pictures.augment_picture(original, transform, seed=1, record_id=f"{1:032x}", copy=1)
 
     np.testing.assert_array_equal(read_table(tmp_path / "out")["image"].chunk(0).to_numpy_ndarray()[1], again)

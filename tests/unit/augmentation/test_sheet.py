@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from headrace.augmentation.copies import picture_policy
+from headrace.augmentation import image_classification as pictures
 from headrace.augmentation.policy import PolicyConfig
 from headrace.augmentation.sheet import SheetRow, sheet_rows, write_sheet
 from headrace.dataset.schema import read_info
@@ -17,7 +17,7 @@ def test_sheet_shows_one_original_of_each_class_present(make_split):
     train = make_split([2, 0, 2, 0]) / "train"
     info = read_info(train)
 
-    rows = sheet_rows(train, info, picture_policy(info, TURN), seed=1, variants=3)
+    rows = sheet_rows(train, info, pictures.copier(TURN, info.record, seed=1), variants=3)
 
     assert [row.name for row in rows] == ["class 0", "class 2"]
     assert [len(row.variants) for row in rows] == [3, 3]

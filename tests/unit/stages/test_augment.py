@@ -6,7 +6,7 @@ import pytest
 
 from headrace.dataset.schema import read_info
 from headrace.dataset.shards import ShardWriter
-from headrace.errors import DataError, ParamsError
+from headrace.errors import ParamsError
 from headrace.params import parse_section
 from headrace.stages.augment import Params, run
 
@@ -53,15 +53,15 @@ def test_no_copies_is_a_data_set_without_rows(splits, tmp_path):
 
 
 def test_records_that_are_no_pictures_pass_without_copies(tmp_path):
-    """Text and tables go through the same DAG."""
+    """A task of one's own needs no transforms."""
     schema = pa.schema([("id", pa.string()), ("text", pa.string()), ("label", pa.int64()), ("split", pa.string())])
-    with ShardWriter(tmp_path / "s" / "train", schema, task="text", classes=["a"], record={"payload": "text"}) as writer:
+    with ShardWriter(tmp_path / "s" / "train", schema, task="json:decoder", classes=["a"], record={"payload": "text"}) as writer:
         writer.write(pa.table([["x"], ["word"], pa.array([0]), [""]], schema=schema))
 
     report = run(params(copies=0), splits=tmp_path / "s", out=tmp_path / "out", plots=tmp_path / "plots")
 
     assert report.samples_out == 0
-    with pytest.raises(DataError, match=r"changes pictures.*augment\.copies"):
+    with pytest.raises(ParamsError, match=r"records cannot be changed.*\n?.*augment\.copies"):
         run(params(copies=1, **TURN), splits=tmp_path / "s", out=tmp_path / "o", plots=tmp_path / "p")
 
 
