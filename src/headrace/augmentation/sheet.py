@@ -1,5 +1,7 @@
-"""A contact sheet: what the policy does to a few pictures, before and after, as PNG."""
+"""What the policy does to a few records, before and after: pictures as a PNG, others as a table."""
 
+import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from headrace.augmentation.contract import MakeCopies
 from headrace.dataset.schema import DatasetInfo
 from headrace.dataset.shards import iter_tables
+from headrace.storage.local import write_text
 
 TILE_PX = 88
 GAP_PX = 8
@@ -45,6 +48,22 @@ def sheet_rows(train: Path, info: DatasetInfo, make: MakeCopies, *, rows: int = 
         if len(found) == len(wanted):
             break
     return [found[label] for label in wanted if label in found]
+
+
+def write_examples(train: Path, info: DatasetInfo, make: MakeCopies | None, path: Path) -> None:
+    """A CSV with the first record of each class and its first copy as `write_copies` would make it; without a policy no rows."""
+    payload, seen = str(info.record.get("payload", "")), set[int]()
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["class", "original", "copy"])
+    for table in iter_tables(train):
+        for place, label in enumerate(table["label"].to_pylist()):
+            if make and label not in seen and 0 <= label < len(info.classes):
+                seen.add(label)
+                one = table.slice(place, 1)
+                changed = make(one, [(0, 1)])
+                writer.writerow([info.classes[label], one[payload][0].as_py(), changed[payload][0].as_py()])
+    write_text(path, text.getvalue())
 
 
 def write_sheet(rows: Sequence[SheetRow], path: Path, *, title: str, subtitle: str) -> None:

@@ -21,7 +21,7 @@ from headrace.evaluation.calibration import expected_calibration_error, reliabil
 from headrace.evaluation.contract import Judgement
 from headrace.evaluation.mistakes import confused_pairs, worst_mistakes
 from headrace.evaluation.plots import draw
-from headrace.evaluation.predictions import Predictions, read_baselines, read_predictions
+from headrace.evaluation.predictions import Predictions, read_baselines, read_measured, read_predictions
 from headrace.evaluation.significance import wilson_interval
 from headrace.params import Section
 
@@ -54,6 +54,7 @@ def judge(predictions: Path, baselines: Path, model: dict[str, Any], options: Op
     others = read_baselines(baselines, test, classes=len(classes))
     per_class, notes = _per_class(test, classes)
     confusion = confusion_matrix(test.labels, test.predicted, labels=np.arange(len(classes)))
+    slices = _slices(test, read_measured(predictions, test))
     bins = reliability(test.probabilities, test.labels, bins=options.calibration_bins)
     return Judgement(
         records=len(test.ids),
@@ -72,6 +73,7 @@ def judge(predictions: Path, baselines: Path, model: dict[str, Any], options: Op
             ),
             "num_mistakes": int((~test.correct).sum()),
             "mean_confidence": float(test.probabilities.max(axis=1).mean(dtype=np.float64)),
+            **({"slices": slices} if slices else {}),
         },
         tables={
             **_curves(test, classes),
@@ -79,6 +81,7 @@ def judge(predictions: Path, baselines: Path, model: dict[str, Any], options: Op
             "confusion": _confusion_rows(test, classes),
             "confusion_counts": _confusion_counts(confusion, classes),
             "per_class": per_class,
+            "slices": slices,
         },
     )
 
@@ -134,6 +137,22 @@ def _per_class(test: Predictions, classes: list[str]) -> tuple[list[dict[str, An
             notes.append(f"Every test record is of class '{name}': there is nothing to rank it against, its AUC is undefined.")
         rows.append(row)
     return rows, notes
+
+
+def _slices(test: Predictions, measured: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+    """Accuracy over the quarters of what was measured of the records, such as short to long texts; equal values stay together."""
+    rows = []
+    for name, values in measured.items():
+        edges = np.unique(np.quantile(values, [0.25, 0.5, 0.75], method="lower"))
+        quarter = np.searchsorted(edges, values)
+        for number in np.unique(quarter):
+            inside = quarter == number
+            right, records = int(test.correct[inside].sum()), int(inside.sum())
+            low, high = wilson_interval(right, records)
+            smallest, largest = values[inside].min().item(), values[inside].max().item()
+            row = {"column": name, "smallest": smallest, "largest": largest, "records": records}
+            rows.append(row | {"accuracy": right / records, "accuracy_low": low, "accuracy_high": high})
+    return rows
 
 
 def _mean_defined(values: list[float | None]) -> float | None:

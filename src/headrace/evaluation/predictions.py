@@ -1,6 +1,7 @@
 """Predictions at rest: what a trainer and the baselines leave for `evaluate`, read with every promise checked.
 
-reports/predictions.parquet: id, split, label, probabilities (fixed-size list of float32, one per class).
+reports/predictions.parquet: id, split, label, probabilities (fixed-size list of float32, one per class), and what the task measured of
+                             a record, such as its length.
 reports/baselines.parquet:   id, label, model, predicted, probabilities (null for a model that gives only a decision).
 """
 
@@ -66,6 +67,24 @@ def read_predictions(path: Path, split: str, *, classes: int) -> Predictions:
     return Predictions(ids, labels, probabilities.argmax(axis=1).astype(np.int64), probabilities)
 
 
+def read_measured(path: Path, like: Decisions) -> dict[str, np.ndarray]:
+    """Numbers that were measured of the records of `like`, in its order, by column; those that are nowhere missing.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    table = _read(path, ["id"], others=True)
+    place = {key: row for row, key in enumerate(table.column("id").to_pylist())}
+    rows = pa.array([place[key] for key in like.ids])
+    return {
+        name: table.column(name).take(rows).to_numpy()
+        for name in table.column_names
+        if name not in ("id", "split", "label", "probabilities")
+        and (pa.types.is_integer(kind := table.schema.field(name).type) or pa.types.is_floating(kind))
+        and not table.column(name).null_count
+    }
+
+
 def read_baselines(path: Path, like: Decisions, *, classes: int) -> dict[str, Decisions]:
     """Each baseline's predictions, in the order of `like`'s ids.
 
@@ -121,7 +140,7 @@ def write_baselines(path: Path, outcomes: Mapping[str, Decisions]) -> None:
             file.write_table(pa.table(dict(zip(schema.names, columns, strict=True)), schema=schema))
 
 
-def _read(path: Path, columns: list[str]) -> pa.Table:
+def _read(path: Path, columns: list[str], *, others: bool = False) -> pa.Table:
     try:
         table = pq.read_table(path, page_checksum_verification=True)
     except FileNotFoundError:
@@ -134,7 +153,7 @@ def _read(path: Path, columns: list[str]) -> pa.Table:
     for name in columns:
         if name != "probabilities" and table.column(name).null_count:
             raise DataError(f"{path}: column '{name}' has {table.column(name).null_count} empty values.")
-    return table.select(columns).combine_chunks()
+    return (table if others else table.select(columns)).combine_chunks()
 
 
 def _check_ids(ids: list[str], path: Path, where: str) -> None:

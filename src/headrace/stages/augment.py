@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from headrace.augmentation.contract import find_augmentation, read_policy
 from headrace.augmentation.copies import plan_copies, policy_digest, training_info, write_copies
-from headrace.augmentation.sheet import is_picture, sheet_rows, write_sheet
+from headrace.augmentation.sheet import is_picture, sheet_rows, write_examples, write_sheet
 from headrace.listening import Progress, SilentProgress
 from headrace.params import Out, Report, Section
 
@@ -68,14 +68,17 @@ def run(params: Params, *, splits: Path, out: Out, plots: Out, progress: Progres
     made = write_copies(train, out, part, policy, plan, seed=params.seed, progress=progress)
     plots.mkdir(parents=True)
     in_use = policy.model_dump(mode="json", exclude_defaults=True)
-    if part and is_picture(info):
-        rows = sheet_rows(train, info, part.copier(policy, info.record, seed=params.seed))
+    make = part.copier(policy, info.record, seed=params.seed) if part else None
+    if make and is_picture(info):
+        rows = sheet_rows(train, info, make)
         write_sheet(
             rows,
             plots / "contact_sheet.png",
             title=f"Augmentation: {info.rows:,} originals, {made.rows:,} extra samples",
             subtitle="Transforms: " + (", ".join(in_use) or "none") + f"; seed {params.seed}",
         )
+    elif not is_picture(info):
+        write_examples(train, info, make, plots / "examples.csv")
     progress.finish(note=f"{made.rows:,} extra samples of {info.rows:,}")
     return AugmentReport(
         headline=f"{made.rows:,} extra samples of {info.rows:,}",

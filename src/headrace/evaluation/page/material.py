@@ -124,6 +124,10 @@ def _training(evidence: Evidence) -> dict[str, Any]:
         value = number(report.get(key))
         if value is not None:
             words.append(f"{value:,.0f} {text}")
+    encoded = mapping(report.get("encoding"))
+    if encoded:
+        cut, unknown = percent(encoded.get("truncated_tokens")), percent(encoded.get("unknown_tokens"))
+        words.append(f"{cut} of the training tokens cut off, {unknown} outside the vocabulary")
     return {
         "sentence": ", ".join(words) + "." if words else "",
         "accuracy_title": title,

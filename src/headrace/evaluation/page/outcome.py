@@ -90,6 +90,7 @@ def describe_outcome(evidence: Evidence) -> dict[str, Any]:
         "per_class_chart": _per_class_chart(per_class, figures.get("per_class", "")),
         "confusion": _confusion(evidence, report),
         "pairs": rows(details.get("confused_pairs")),
+        "slices": _slices(details, digits),
         "mistakes": _mistakes(evidence, report),
         "num_mistakes": details.get("num_mistakes"),
         "roc": _curves(evidence, per_class, ("roc", "fpr", "tpr", "roc_auc"), figures.get("roc", "")),
@@ -193,6 +194,18 @@ def _per_class_chart(per_class: list[dict[str, Any]], title: str) -> Markup:
             )
     marks.sort(key=lambda row: row.value)
     return interval_chart(marks[:MAX_CLASSES_DRAWN], x_label="Recall (●, with interval) and precision (◇), %", alt=title)
+
+
+def _slices(details: dict[str, Any], digits: int) -> list[dict[str, str]]:
+    return [
+        {
+            "records": f"{row.get('column')} {number(row.get('smallest')) or 0:,g} to {number(row.get('largest')) or 0:,g}",
+            "count": f"{count(row.get('records')):,}",
+            "accuracy": percent(row.get("accuracy"), digits),
+            "interval": f"{percent(row.get('accuracy_low'), digits)} to {percent(row.get('accuracy_high'), digits)}",
+        }
+        for row in rows(details.get("slices"))
+    ]
 
 
 def _confusion(evidence: Evidence, report: dict[str, Any]) -> dict[str, Any]:

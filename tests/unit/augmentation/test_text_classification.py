@@ -1,0 +1,88 @@
+"""Copies of texts, and tokens left out of batches."""
+
+import random
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.unit.texts import sentences, write_texts
+
+from headrace.augmentation import text_classification as texts
+from headrace.augmentation.copies import plan_copies, write_copies
+from headrace.dataset.shards import read_table
+from headrace.errors import ParamsError
+from headrace.params import parse_section
+
+BOTH = texts.Policy(drop_words=0.3, swap_words=0.3)
+
+
+def made(train, out, seed=1):
+    plan = plan_copies(train, copies=2, balance_to=0.0, max_copies=20, seed=seed)
+    write_copies(train, out, texts, BOTH, plan, seed=seed)
+    return read_table(out)
+
+
+def test_copies_keep_their_label_and_consist_of_words_of_their_original(tmp_path):
+    """Dropping and swapping invent nothing."""
+    write_texts(tmp_path / "train", sentences(8))
+    originals = {row["id"]: row for row in read_table(tmp_path / "train").to_pylist()}
+
+    rows = made(tmp_path / "train", tmp_path / "out").to_pylist()
+
+    assert len(rows) == 16
+    for row in rows:
+        original = originals[row["origin"].split()[0]]
+        assert row["label"] == original["label"]
+        assert set(row["text"].split()) <= set(original["text"].split())
+    assert any(row["text"] != originals[row["origin"].split()[0]]["text"] for row in rows)
+
+
+def test_a_copy_depends_on_its_original_and_seed_only(tmp_path):
+    """Another order or another record changes no copy; another seed changes all ids."""
+    rows = sentences(6)
+    for name, found in {"a": rows, "b": rows[::-1]}.items():
+        write_texts(tmp_path / name / "train", found)
+
+    one, other = (made(tmp_path / name / "train", tmp_path / f"out-{name}") for name in "ab")
+    again = made(tmp_path / "a" / "train", tmp_path / "again", seed=2)
+
+    assert sorted(zip(one["id"].to_pylist(), one["text"].to_pylist())) == sorted(
+        zip(other["id"].to_pylist(), other["text"].to_pylist())
+    )
+    assert not set(one["id"].to_pylist()) & set(again["id"].to_pylist())
+
+
+@given(st.text(max_size=80), st.integers(0, 2**32 - 1))
+def test_a_word_always_stays(text, seed):
+    """A text never becomes empty, and a text without words stays without."""
+    changed = texts.change_text(text, texts.Policy(drop_words=0.95), random.Random(seed))
+
+    assert bool(changed.split()) == bool(text.split())
+
+
+@pytest.mark.badinput
+def test_a_text_of_a_million_characters_is_changed():
+    """Length costs time in proportion, nothing more."""
+    changed = texts.change_text("word " * 200_000, BOTH, random.Random(1))
+
+    assert 0 < len(changed.split()) < 200_000
+
+
+@pytest.mark.badinput
+def test_a_policy_that_changes_nothing_is_refused():
+    """Every copy would repeat its original."""
+    with pytest.raises(ParamsError, match="every copy would repeat its original"):
+        parse_section({"drop_words": 0}, "augment.policy", texts.Policy, where="params.yaml")
+
+
+def test_tokens_left_out_of_a_batch_become_the_unknown_one():
+    """What is no token stays none, or short texts would grow."""
+    x = torch.tensor([[5, 6, 7, 8] * 50 + [0] * 10] * 8)
+    change = texts.in_batches(texts.BatchPolicy(drop_tokens=0.5), {}, where="train.augmentation")
+
+    y = change(x, torch.arange(8), 0, torch.Generator().manual_seed(1))
+
+    assert ((y == x) | (y == 1)).all()
+    assert torch.equal(y == 0, x == 0)
+    assert 0.4 < (y == 1).sum() / (x != 0).sum() < 0.6
