@@ -2,6 +2,8 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from sklearn import metrics as sk
 
@@ -124,3 +126,26 @@ def test_class_names_that_look_like_formulas_are_drawn(saved, probabilities, tmp
     judged = judge(saved.predictions, saved.baselines, model, Options())
 
     assert draw(judged, (0.1, 0.9), compare(judged.scores, judged.baseline_scores, resamples=100, seed=0), tmp_path)
+
+
+def test_accuracy_by_length_is_that_of_each_quarter(saved, probabilities, model):
+    """A model that fails on long texts must not hide behind the short ones."""
+    labels = np.arange(40) % 3
+    p = probabilities(labels, 3)
+    saved.save(labels, p)
+    saved.save_baselines(labels, majority=0 * labels)
+    words = np.repeat([10, 20, 30, 40], 10)
+    table = pq.read_table(saved.predictions)
+    pq.write_table(table.append_column("words", pa.array(words)), saved.predictions, write_page_checksum=True)
+
+    judged = judge(saved.predictions, saved.baselines, model, Options())
+
+    right = p.argmax(axis=1) == labels
+    found = [(row["smallest"], row["largest"], row["records"], row["accuracy"]) for row in judged.details["slices"]]
+    assert found == [(n, n, 10, right[words == n].mean()) for n in (10, 20, 30, 40)]
+    assert judged.tables["slices"] == judged.details["slices"]
+
+
+def test_without_measured_columns_there_are_no_slices(judged):
+    """Pictures have none, and their report stays as it was."""
+    assert "slices" not in judged.details

@@ -10,6 +10,7 @@ import pytest
 
 from headrace.errors import FormatError
 from headrace.formats import csv, jsonl, parquet
+from headrace.formats.record import SourceFile
 
 ROWS = [{"text": "good", "label": "pos"}, {"text": "bad", "label": "neg"}]
 
@@ -181,3 +182,23 @@ def test_parquet_column_that_is_no_plain_data_is_refused(make_file, column, told
     """Pickled objects may run a program; times without a zone mean another instant elsewhere."""
     with pytest.raises(FormatError, match=told):
         list(parquet.read([make_file("a.parquet", as_parquet(pa.table({"x": column, "label": ["1"]})))], parquet.Options()))
+
+
+@pytest.mark.badinput
+@pytest.mark.parametrize(
+    ("name", "content", "reader"),
+    [
+        ("t.csv", b"text,label\ngood,a\n\xa3 5,b\n", csv),
+        ("t.jsonl", b'{"text": "good", "label": "a"}\n{"text": "\xa3 5", "label": "b"}\n', jsonl),
+    ],
+)
+def test_bytes_of_another_encoding_make_a_faulty_record_where_the_params_say_so(tmp_path, name, content, reader):
+    """One bad line must not cost the file; by default it does, and the message names both ways out."""
+    (tmp_path / name).write_bytes(content)
+    file = SourceFile(name, tmp_path / name, "wire")
+
+    found = list(reader.read([file], reader.Options(payload="text", invalid_bytes="quarantine")))
+
+    assert [(r.payload, r.fault) for r in found] == [("good", ""), (None, "encoding: a byte is not utf-8")]
+    with pytest.raises(FormatError, match="invalid_bytes: quarantine keeps the other lines"):
+        list(reader.read([file], reader.Options(payload="text")))

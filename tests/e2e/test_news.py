@@ -1,0 +1,101 @@
+"""The recipe of texts on a handful of real articles, through both doors."""
+
+import json
+import tarfile
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from tests.projects import Checkout, clone
+
+PER_CLASS = 30
+MILLION = 1_000_001
+
+pytestmark = pytest.mark.xdist_group("e2e")
+
+
+def write_articles(archive: Path, folder: Path) -> None:
+    """Some articles of each class, one of them twice, one in latin-1, one with a NUL byte and one of a million characters."""
+    taken: Counter[str] = Counter()
+    with tarfile.open(archive) as members:
+        for member in members:
+            _, kind, name = [*member.name.split("/"), "", ""][:3]
+            content = members.extractfile(member) if name.endswith(".txt") else None
+            if content is not None and taken[kind] < PER_CLASS:
+                taken[kind] += 1
+                (folder / kind).mkdir(parents=True, exist_ok=True)
+                (folder / kind / name).write_bytes(content.read())
+    first = sorted((folder / "sport").iterdir())[0]
+    (folder / "sport" / "again.txt").write_bytes(first.read_bytes())
+    (folder / "tech" / "pounds.txt").write_bytes("It costs £ 5 and not £ 6, said the maker of it.".encode("latin-1"))
+    (folder / "tech" / "zero.txt").write_bytes(b"Somebody wrote \0 here.")
+    (folder / "tech" / "endless.txt").write_text("word " * (MILLION // 5 + 1))
+
+
+@pytest.fixture(scope="module")
+def both(
+    tmp_path_factory: pytest.TempPathFactory, origin: Path, prefect_server: str, shared_data: Path
+) -> tuple[Checkout, Checkout]:
+    """Two clones with separate caches: one went through `dvc repro`, the other through `headrace run`."""
+    top = tmp_path_factory.mktemp("news")
+    write_articles(shared_data / "bbc-news" / "bbc-fulltext.tar.gz", top / "articles")
+    found = []
+    for name in ("engineer", "operator"):
+        checkout = clone(origin, top / name, top / f"home-{name}", PREFECT_API_URL=prefect_server)
+        checkout.headrace("recipe", "use", "news")
+        checkout.set_param("collect", sources=[{"kind": "files", "name": "articles", "paths": ["../articles"]}])
+        checkout.set_param("validate", max_bad_fraction=0.05)
+        checkout.set_param("train", epochs=1, threads=1, encoding={"max_tokens": 64})
+        checkout.set_param("evaluate", thresholds={"min_accuracy": 0.05}, max_regression=1.0)
+        checkout.headrace("sources", "refresh")
+        found.append(checkout)
+    engineer, operator = found
+    engineer.run("dvc", "repro")
+    operator.headrace("run")
+    return engineer, operator
+
+
+def report(checkout: Checkout, stage: str) -> dict:
+    return dict(json.loads((checkout.folder / "reports" / f"{stage}.json").read_text(encoding="utf-8")))
+
+
+def test_both_doors_leave_the_same_lock(both):
+    """Entry for entry, as for pictures: what DVC hashes is a function of the inputs."""
+    engineer, operator = both
+
+    assert engineer.lock() == operator.lock()
+
+
+def test_bad_texts_are_kept_back_and_copies_collapse(both):
+    """Each with its reason; the latin-1 article is read as the recipe says."""
+    _, operator = both
+
+    faults = {kind: fault["count"] for kind, fault in report(operator, "collect")["faults"].items()}
+    dropped = report(operator, "split")["dropped"]
+    repeats = sum(found["rows"] for cause, found in dropped.items() if "repeats an earlier record" in cause)
+    assert faults == {"NUL": 1, "too long": 1}
+    assert report(operator, "collect")["rows"] == 5 * PER_CLASS + 4
+    assert report(operator, "validate")["quarantined"] == 2
+    assert repeats >= 1
+
+
+def test_a_package_of_texts_is_registered(both):
+    """Gate, registry and promotion know no task."""
+    _, operator = both
+
+    states = operator.states()
+
+    assert {states["register"], states["promote"]} == {"unchanged"}
+    assert report(operator, "promotion")["decision"] == "promoted"
+
+
+def test_the_page_says_which_baseline_wins_and_shows_the_mistakes(both):
+    """One epoch loses to a linear model, and the reader learns it in a sentence, with the texts that were taken for others."""
+    _, operator = both
+    page = (operator.folder / "reports" / "report.html").read_text(encoding="utf-8")
+
+    assert "Worse than" in page
+    assert "the best baseline" in page
+    assert "<q>" in page
+    assert "tokens cut off" in page
+    assert "Accuracy by what was measured" in page
