@@ -43,7 +43,7 @@ def test_a_recipe_is_complete(recipe):
         parse_section(values[name] or {}, name, section, where=recipe.name)
 
 
-@pytest.mark.parametrize("page", ["params.md", "commands.md", "exit-codes.md"])
+@pytest.mark.parametrize("page", ["params.md", "options.md", "commands.md", "exit-codes.md"])
 def test_generated_pages_are_current(page):
     """`make docs` writes them."""
     from headrace.cli.main import app

@@ -6,13 +6,27 @@ from typing import Any
 
 from pydantic import AliasChoices
 
-from headrace import errors
+from headrace import errors, plugins
 from headrace.params import Section
 from headrace.project import schema
 from headrace.settings import Settings
 from headrace.storage.local import write_text
 
 FOLDER = "docs/reference"
+
+OPTIONS = (
+    ("collect.record", "intake", "RecordOptions"),
+    ("collect.options", "formats", "Options"),
+    ("augment.policy", "augmentation", "Policy"),
+    ("baseline.config", "baselines", "Config"),
+    ("train.encoding", "training", "EncodingOptions"),
+    ("train.augmentation", "augmentation", "BatchPolicy"),
+    ("train.prediction", "training", "PredictionOptions"),
+    ("train.network_options", "networks", "Options"),
+    ("evaluate.options", "evaluation", "Options"),
+)
+"""Keys of params.yaml that a task, format, network or evaluation types: the key, its room and the class in a module of it."""
+
 NOTE = "Generated from the code by `make docs`; edits are lost."
 SETTINGS_ORDER = """\
 Where things are and who may touch them: environment variables, then the project's `.env`, then what `headrace up` started, then the
@@ -29,6 +43,7 @@ def pages(project: Path, command: Any) -> dict[str, str]:
     """
     return {
         f"{FOLDER}/params.md": params_page(schema.sections(project)),
+        f"{FOLDER}/options.md": options_page(),
         f"{FOLDER}/commands.md": commands_page(command),
         f"{FOLDER}/exit-codes.md": exit_codes_page(),
         f"{FOLDER}/settings.md": settings_page(),
@@ -61,19 +76,29 @@ def params_page(typed: Mapping[str, type[Section]]) -> str:
     for name in typed:
         section = _resolved(whole["properties"][name], definitions)
         summary = " ".join(section.get("description", "").split())
-        lines += [
-            f"## {name}",
-            "",
-            *([summary, ""] if summary else []),
-            "| key | type | default | meaning |",
-            "|---|---|---|---|",
-        ]
-        for key, node, required in _keys(section, definitions, ""):
-            default = "required" if required else f"`{_shown(node.get('default'))}`" if "default" in node else ""
-            meaning = " ".join(str(node.get("description", "")).split())
-            lines.append(f"| `{key}` | {_cell(_type(node, definitions))} | {_cell(default)} | {_cell(meaning)} |")
-        lines.append("")
+        lines += [f"## {name}", "", *([summary, ""] if summary else []), *_table(section, definitions)]
     return "\n".join(lines)
+
+
+def options_page() -> str:
+    """docs/reference/options.md: keys of params.yaml whose meaning is that of a task, format, network or evaluation."""
+    lines = ["# Options", "", NOTE, "", "What may stand below the keys of `params.yaml` that another key gives their meaning.", ""]
+    for key, room, attribute in OPTIONS:
+        for name in plugins.names(room):
+            typed = getattr(plugins.resolve(room, name, None, where=key), attribute, None)
+            if isinstance(typed, type) and issubclass(typed, Section) and typed.model_fields:
+                section = typed.model_json_schema()
+                lines += [f"## {key} of {name}", "", *_table(section, section.get("$defs", {}))]
+    return "\n".join(lines)
+
+
+def _table(section: Mapping[str, Any], definitions: Mapping[str, Any]) -> list[str]:
+    lines = ["| key | type | default | meaning |", "|---|---|---|---|"]
+    for key, node, required in _keys(section, definitions, ""):
+        default = "required" if required else f"`{_shown(node.get('default'))}`" if "default" in node else ""
+        meaning = " ".join(str(node.get("description", "")).split())
+        lines.append(f"| `{key}` | {_cell(_type(node, definitions))} | {_cell(default)} | {_cell(meaning)} |")
+    return [*lines, ""]
 
 
 def exit_codes_page() -> str:
