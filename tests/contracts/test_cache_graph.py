@@ -1,5 +1,6 @@
 """The import graph is the cache graph: what cannot change a result reruns nothing."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,12 @@ HARMLESS = {
     "the command line": "src/headrace/cli/models.py",
     "a format that is not in use": "src/headrace/formats/idx.py",
     "the report page": "src/headrace/evaluation/report.py",
+    **{
+        f"another task's part in {room}": f"src/headrace/{room}/text_classification.py"
+        for room in ("tasks", "intake", "augmentation", "baselines", "training")
+    },
+    "another task's suite": "expectations/text_classification.yaml",
+    "a network of another task": "src/headrace/networks/transformer.py",
 }
 
 
@@ -65,8 +72,24 @@ def test_decoders_and_engines_do_not_retrain() -> None:
     assert {name for name, found in packages.items() if "great-expectations" in found} == {"validate"}
 
 
-def test_a_task_and_its_intake_have_one_name() -> None:
-    """`collect` finds the one, the later stages the other, by the same word in params.yaml."""
-    others = {"contract", "records", "tally"}
+@pytest.mark.parametrize("room", ["intake", "augmentation", "baselines", "training"])
+def test_every_task_has_its_part_under_its_own_name(room: str) -> None:
+    """Each stage finds the part it needs by the same word in params.yaml."""
+    tasks = set(plugins.names("tasks")) - {"contract"}
 
-    assert set(plugins.names("intake")) - others == set(plugins.names("tasks")) - others
+    assert tasks <= set(plugins.names(room))
+    assert all((REPOSITORY / "expectations" / f"{task}.yaml").exists() for task in tasks)
+
+
+def test_nothing_outside_of_its_parts_knows_a_task() -> None:
+    """No `if task ==` in pipeline, flow, registry, report or command line; names of tasks stand in files named after them."""
+    tasks = set(plugins.names("tasks")) - {"contract"}
+    found = [
+        f"{path.relative_to(REPOSITORY)}: {task}"
+        for folder in ("src/headrace", "pipelines")
+        for path in sorted((REPOSITORY / folder).rglob("*.py"))
+        for task in tasks
+        if path.stem != task and re.search(rf"[=!]= *[\"\']{task}", path.read_text(encoding="utf-8"))
+    ]
+
+    assert found == []
