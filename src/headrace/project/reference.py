@@ -82,7 +82,14 @@ def params_page(typed: Mapping[str, type[Section]]) -> str:
 
 def options_page() -> str:
     """docs/reference/options.md: keys of params.yaml whose meaning is that of a task, format, network or evaluation."""
-    lines = ["# Options", "", NOTE, "", "What may stand below the keys of `params.yaml` that another key gives their meaning.", ""]
+    lines = [
+        "# Options",
+        "",
+        NOTE,
+        "",
+        "What may stand below the keys of `params.yaml` that another key gives their meaning.",
+        "",
+    ]
     for key, room, attribute in OPTIONS:
         for name in plugins.names(room):
             typed = getattr(plugins.resolve(room, name, None, where=key), attribute, None)

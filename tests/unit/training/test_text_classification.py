@@ -53,7 +53,7 @@ def train(project: Path, **changes):
 
 
 def write_splits(project: Path) -> None:
-    for number, (name, count) in enumerate({"train": 64, "validation": 16, "test": 16}.items()):
+    for number, (name, count) in enumerate({"train": 64, "validation": 16, "test": 1000}.items()):
         write_texts(project / "splits" / name, sentences(count, seed=number))
     write_texts(project / "augmented", [])
 
