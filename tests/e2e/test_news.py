@@ -3,6 +3,7 @@
 import json
 import tarfile
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -33,43 +34,49 @@ def write_articles(archive: Path, folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def both(
+def checkout(
     tmp_path_factory: pytest.TempPathFactory, origin: Path, prefect_server: str, shared_data: Path
-) -> tuple[Checkout, Checkout]:
-    """Two clones with separate caches: one went through `dvc repro`, the other through `headrace run`."""
+) -> Callable[[str], Checkout]:
+    """`checkout(name)`: a clone with the recipe, its articles, and a cache of its own; nothing has run in it yet."""
     top = tmp_path_factory.mktemp("news")
     write_articles(shared_data / "bbc-news" / "bbc-fulltext.tar.gz", top / "articles")
-    found = []
-    for name in ("engineer", "operator"):
-        checkout = clone(origin, top / name, top / f"home-{name}", PREFECT_API_URL=prefect_server)
-        checkout.headrace("recipe", "use", "news")
-        checkout.set_param("collect", sources=[{"kind": "files", "name": "articles", "paths": ["../articles"]}])
-        checkout.set_param("validate", max_bad_fraction=0.05)
-        checkout.set_param("train", epochs=1, threads=1, encoding={"max_tokens": 64})
-        checkout.set_param("evaluate", thresholds={"min_accuracy": 0.05}, max_regression=1.0)
-        checkout.headrace("sources", "refresh")
-        found.append(checkout)
-    engineer, operator = found
-    engineer.run("dvc", "repro")
-    operator.headrace("run")
-    return engineer, operator
+
+    def make(name: str) -> Checkout:
+        made = clone(origin, top / name, top / f"home-{name}", PREFECT_API_URL=prefect_server)
+        made.headrace("recipe", "use", "news")
+        made.set_param("collect", sources=[{"kind": "files", "name": "articles", "paths": ["../articles"]}])
+        made.set_param("validate", max_bad_fraction=0.05)
+        made.set_param("train", epochs=1, encoding={"max_tokens": 64})
+        made.set_param("evaluate", thresholds={"min_accuracy": 0.05}, max_regression=1.0)
+        made.headrace("sources", "refresh")
+        return made
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def operator(checkout: Callable[[str], Checkout]) -> Checkout:
+    """It went through `headrace run`."""
+    made = checkout("operator")
+    made.headrace("run")
+    return made
 
 
 def report(checkout: Checkout, stage: str) -> dict:
     return dict(json.loads((checkout.folder / "reports" / f"{stage}.json").read_text(encoding="utf-8")))
 
 
-def test_both_doors_leave_the_same_lock(both):
+@pytest.mark.slow
+def test_both_doors_leave_the_same_lock(checkout, operator):
     """Entry for entry, as for pictures: what DVC hashes is a function of the inputs."""
-    engineer, operator = both
+    engineer = checkout("engineer")
+    engineer.run("dvc", "repro")
 
     assert engineer.lock() == operator.lock()
 
 
-def test_bad_texts_are_kept_back_and_copies_collapse(both):
+def test_bad_texts_are_kept_back_and_copies_collapse(operator):
     """Each with its reason; the latin-1 article is read as the recipe says."""
-    _, operator = both
-
     faults = {kind: fault["count"] for kind, fault in report(operator, "collect")["faults"].items()}
     dropped = report(operator, "split")["dropped"]
     repeats = sum(found["rows"] for cause, found in dropped.items() if "repeats an earlier record" in cause)
@@ -79,17 +86,14 @@ def test_bad_texts_are_kept_back_and_copies_collapse(both):
     assert repeats >= 1
 
 
-def test_a_package_of_texts_is_registered(both):
+def test_a_package_of_texts_is_registered(operator):
     """Gate, registry and promotion know no task."""
-    _, operator = both
-
     assert report(operator, "evaluate")["verdict"]["allowed"]
     assert report(operator, "promotion")["decision"] == "promoted"
 
 
-def test_the_page_says_which_baseline_wins_and_shows_the_mistakes(both):
+def test_the_page_says_which_baseline_wins_and_shows_the_mistakes(operator):
     """One epoch loses to a linear model, and the reader learns it in a sentence, with the texts that were taken for others."""
-    _, operator = both
     page = (operator.folder / "reports" / "report.html").read_text(encoding="utf-8")
 
     assert "Worse than" in page
