@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from headrace.augmentation.contract import find_augmentation, read_policy
 from headrace.augmentation.copies import plan_copies, policy_digest, training_info, write_copies
 from headrace.augmentation.sheet import is_picture, sheet_rows, write_examples, write_sheet
+from headrace.errors import ParamsError
 from headrace.listening import Progress, SilentProgress
 from headrace.params import Out, Report, Section
 
@@ -65,9 +66,13 @@ def run(params: Params, *, splits: Path, out: Out, plots: Out, progress: Progres
     wanted_by = "augment.policy" if params.policy else ""
     part = find_augmentation(info, wanted_by=wanted_by) if wanted_by or is_picture(info) else None
     policy = read_policy(part, params.policy) if part else Section()
+    in_use = policy.model_dump(mode="json", exclude_defaults=True)
+    if (params.copies or params.balance_to) and not in_use:
+        raise ParamsError(
+            "augment.policy changes nothing, so every copy would repeat its original: name a transform, or set copies: 0."
+        )
     made = write_copies(train, out, part, policy, plan, seed=params.seed, progress=progress)
     plots.mkdir(parents=True)
-    in_use = policy.model_dump(mode="json", exclude_defaults=True)
     make = part.copier(policy, info.record, seed=params.seed) if part else None
     if make and is_picture(info):
         rows = sheet_rows(train, info, make)

@@ -1,11 +1,14 @@
 """The stage: params, files, report."""
 
+import csv
+
 import numpy as np
 import pyarrow as pa
 import pytest
+from tests.unit.texts import sentences, write_texts
 
 from headrace.dataset.schema import read_info
-from headrace.dataset.shards import ShardWriter
+from headrace.dataset.shards import ShardWriter, read_table
 from headrace.errors import ParamsError
 from headrace.params import parse_section
 from headrace.stages.augment import Params, run
@@ -63,6 +66,25 @@ def test_records_that_are_no_pictures_pass_without_copies(tmp_path):
     assert report.samples_out == 0
     with pytest.raises(ParamsError, match=r"records cannot be changed.*\n?.*augment\.copies"):
         run(params(copies=1, **TURN), splits=tmp_path / "s", out=tmp_path / "o", plots=tmp_path / "p")
+
+
+def test_a_policy_of_nothing_makes_no_copies(splits, tmp_path):
+    """A transform of strength 0 would fill the training split with repeats."""
+    with pytest.raises(ParamsError, match="changes nothing"):
+        run(params(copies=1, policy={"noise": 0}), splits=splits, out=tmp_path / "out", plots=tmp_path / "plots")
+
+
+def test_texts_are_shown_before_and_after_in_a_table(tmp_path):
+    """What a contact sheet is for pictures."""
+    write_texts(tmp_path / "train", sentences(4))
+
+    report = run(params(copies=1, policy={"drop_words": 0.5}), splits=tmp_path, out=tmp_path / "out", plots=tmp_path / "plots")
+
+    with (tmp_path / "plots" / "examples.csv").open(newline="") as file:
+        shown = list(csv.DictReader(file))
+    assert [row["class"] for row in shown] == ["sport", "money"]
+    assert shown[0]["copy"] == read_table(tmp_path / "out")["text"][0].as_py()
+    assert report.samples_out == 4
 
 
 @pytest.mark.parametrize(
