@@ -7,7 +7,7 @@ that, is copied beside this file.
 """
 
 import hashlib
-import importlib
+import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -92,9 +92,17 @@ def _load_pyfunc(path: str) -> PackagedModel:
     # Beside this file in a registered model, under names with the same number (registry/packages.py).
     from headrace_pt2_3 import open_program  # type: ignore[import-not-found]
 
-    encode = None
-    if encoding_of(Path(path)) is not None:
-        # A name of its own for each task's code: one process can have models of several ages and tasks open.
-        (code,) = (Path(__file__).parent).glob("headrace_task_*.py")
-        encode = importlib.import_module(code.stem).encode
+    encode = _encode_beside(Path(path)) if encoding_of(Path(path)) is not None else None
     return PackagedModel(Path(path), open_program, encode)
+
+
+def _encode_beside(package: Path) -> Callable[..., Any]:
+    # From this model's own folder, whichever model of the process brought this file: another one may be of another task or age.
+    (code,) = (package.parent / "code").glob("headrace_task_*.py")
+    spec = importlib.util.spec_from_file_location(code.stem, code)
+    if spec is None or spec.loader is None:
+        raise ManifestError(f"{code} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found: Callable[..., Any] = module.encode
+    return found

@@ -30,6 +30,14 @@ def test_scores_of_a_text_do_not_depend_on_what_stands_beside_it(name):
 
 
 @pytest.mark.parametrize("name", SMALL)
+def test_first_weights_follow_the_seed(name):
+    """Equal seeds, equal networks."""
+    one, other = network(name).state_dict(), network(name).state_dict()
+
+    assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+@pytest.mark.parametrize("name", SMALL)
 def test_every_weight_learns(name):
     """A part that no gradient reaches is dead weight in every package."""
     net = network(name)

@@ -1,6 +1,7 @@
 """From raw texts to probabilities: the same in training, from the package, and where only MLflow, torch and numpy are."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -240,3 +241,21 @@ def test_one_class_and_zero_rows_are_refused(tmp_path):
 
         with pytest.raises(DataError, match=message):
             train(tmp_path / folder)
+
+
+@pytest.mark.filterwarnings("ignore")  # MLflow 3.17 warns of itself on import
+def test_a_process_can_have_models_of_several_tasks_open(project, tmp_path):
+    """The loader's module is imported once; each model brings the code of its own task."""
+    import mlflow.pyfunc
+    import pandas as pd
+
+    texts, probabilities = expected(project)
+    for name in ("one", "other"):
+        lay_out(read_package(project / "package"), [], tmp_path / name, model_id="m-1")
+        if name == "one":
+            model = mlflow.pyfunc.load_model(str(tmp_path / name))
+            shutil.rmtree(tmp_path / name / "code")
+    again = mlflow.pyfunc.load_model(str(tmp_path / "other"))
+
+    for each in (model, again):
+        np.testing.assert_allclose(each.predict(pd.DataFrame({"text": texts[:20]})), probabilities[:20], atol=1e-6)
