@@ -127,7 +127,8 @@ def _do(command: list[str], folder: Path, environment: dict[str, str]) -> str:
 
 
 def _client(environment: dict[str, str], project: Path) -> Bucket:
-    from headrace.settings import Settings, set_variable
+    from headrace.settings import Settings
+    from headrace.variables import set_variable
 
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
         set_variable(name, environment[name])

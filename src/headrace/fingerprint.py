@@ -15,6 +15,12 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def file_md5(path: Path) -> str:
+    """MD5 of a file, hex: DVC's name for it, and no proof against intent."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
 def value_sha256(value: Any) -> str:
     """sha256 of a JSON value in canonical form (sorted keys, no spaces), hex."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)

@@ -15,13 +15,14 @@ from tests.projects import BIN, GIT
 from tests.services import ObjectStore
 
 from headrace.errors import ConfigError, DataError, EngineError, WorkspaceBusy
+from headrace.fingerprint import file_md5
 from headrace.flow.garbage import Collection, collect, lines
 from headrace.flow.transfer import pull, push
 from headrace.flow.workspace import hold_workspace
 from headrace.project.remote import add_remote
 from headrace.project.setup import ensure_set_up
 from headrace.settings import Settings
-from headrace.storage.dvc_remote import cache_folder, cached, file_md5
+from headrace.storage.dvc_remote import cache_folder, cached
 from headrace.storage.s3 import Bucket
 from headrace.tracking.store import connect, prepare
 

@@ -8,7 +8,8 @@ import pytest
 from headrace.services import state
 from headrace.services.credentials import read_or_make, write
 from headrace.services.state import State
-from headrace.settings import Settings, child_environment, load_settings, prepare_process
+from headrace.settings import Settings, load_settings, prepare_process
+from headrace.variables import child_environment
 
 URLS = {
     "MLFLOW_TRACKING_URI": "http://127.0.0.1:5123",

@@ -72,7 +72,8 @@ def read_settings() -> "Settings":
     Raises:
         ConfigError: there is no project here, or a variable has a value that cannot be.
     """
-    from headrace.settings import load_settings, prepare_process, set_variable
+    from headrace.settings import load_settings, prepare_process
+    from headrace.variables import set_variable
 
     if State.debug:
         set_variable("HEADRACE_DEBUG", "1")

@@ -13,8 +13,9 @@ from headrace.errors import ConfigError
 from headrace.flow.run import Run, start_dvc
 from headrace.flow.state_branch import begin
 from headrace.project.setup import ensure_set_up
-from headrace.settings import Settings, git, load_settings, prepare_process, set_variable, variable
+from headrace.settings import Settings, git, load_settings, prepare_process
 from headrace.state.branch import state_branch
+from headrace.variables import set_variable, variable
 
 OUTSIDE_DVC = ("report.html", "data-docs", "promotion.json", "timings.json")
 """What the steps after the DAG write to reports/; made anew they would cost a no-op its second or two."""

@@ -17,7 +17,8 @@ from headrace.flow.steps import check_store, pending
 from headrace.flow.terminal import Terminal
 from headrace.params import did_you_mean
 from headrace.project.preflight import check_params
-from headrace.settings import Settings, current_branch, set_variable
+from headrace.settings import Settings, current_branch
+from headrace.variables import set_variable
 
 
 @dataclass(frozen=True)

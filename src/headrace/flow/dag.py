@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from headrace.fingerprint import file_md5
 from headrace.flow.forks import serve
 from headrace.processes import ProcessId
-from headrace.storage.dvc_remote import file_md5
 
 PROGRESS = "headrace-progress "
 """What a line of a transfer's output begins with that says how far it is; the rest is JSON."""

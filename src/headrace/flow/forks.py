@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.processes import ProcessId, children, end_group, end_process, watch
-from headrace.settings import set_variable
+from headrace.variables import set_variable
 
 LOOK_EVERY_S = 1.0
 

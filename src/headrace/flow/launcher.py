@@ -18,7 +18,7 @@ from headrace.errors import ConfigError, EngineError, WorkspaceBusy
 from headrace.flow.execution import Execution
 from headrace.flow.lockfile import has_conflict
 from headrace.processes import ProcessId
-from headrace.settings import child_environment
+from headrace.variables import child_environment
 
 MAX_SHOWN_CHARS = 60
 

@@ -14,11 +14,12 @@ from headrace.flow.launcher import Launcher, Plan
 from headrace.project.preflight import check_params
 from headrace.project.review_page import Review, pictures, render
 from headrace.project.version import Objects, Version, remote_folder, versions
-from headrace.settings import Settings, variable
+from headrace.settings import Settings
 from headrace.state.branch import StateBranch
 from headrace.state.git import Repository
 from headrace.storage.dvc_remote import cached, client_variables, default_remote, needed
 from headrace.storage.local import write_bytes, write_text
+from headrace.variables import variable
 
 PAGE = "review.md"
 

@@ -28,9 +28,10 @@ from headrace.flow.terminal import Terminal
 from headrace.flow.workspace import hold_workspace
 from headrace.params import did_you_mean
 from headrace.processes import ProcessId
-from headrace.settings import PREFECT_RUN, Settings, variable
+from headrace.settings import PREFECT_RUN, Settings
 from headrace.storage.dvc_remote import client_variables
 from headrace.storage.local import write_json
+from headrace.variables import variable
 
 DVC_NOISE = ("To track the changes", "To enable auto staging", "Updating lock file", "Generating lock file", "Use `dvc push`")
 

@@ -15,11 +15,12 @@ from typing import Any
 
 from headrace.errors import ConfigError, EngineError
 from headrace.project.lock_merge import DRIVER, PATTERNS, driver_command, merge
-from headrace.settings import Settings, child_environment
+from headrace.settings import Settings
 from headrace.state.branch import TRIES, StateBranch, pause, state_branch
 from headrace.state.git import Repository
 from headrace.storage.local import write_bytes, write_json, write_text
 from headrace.tracking.secrets import strip_secrets
+from headrace.variables import child_environment
 
 CARRIED = ("dvc.lock", "data/sources.lock")
 """What a run hands on to the next one."""

@@ -13,7 +13,8 @@ from headrace.flow.artifacts import shown
 from headrace.flow.launcher import Stage
 from headrace.flow.run import Outcome, Run
 from headrace.flow.steps import Step, get_ready
-from headrace.settings import PREFECT_RUN, set_variable
+from headrace.settings import PREFECT_RUN
+from headrace.variables import set_variable
 
 
 @task(cache_policy=NO_CACHE, persist_result=False, log_prints=False)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from headrace.settings import variable
+from headrace.variables import variable
 
 MARKS = {
     "ran": ("✓", "green"),

@@ -16,8 +16,9 @@ from headrace.errors import ConfigError
 from headrace.lineage.code import CHANGES, git
 from headrace.lineage.evidence import Evidence
 from headrace.processes import ProcessId
-from headrace.settings import Settings, child_environment, environment_bin
+from headrace.settings import Settings, environment_bin
 from headrace.storage.dvc_remote import client_variables, with_values
+from headrace.variables import child_environment
 
 OWNER = "owner.json"
 

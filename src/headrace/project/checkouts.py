@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from headrace.errors import ConfigError, EngineError
-from headrace.settings import Settings, child_environment
+from headrace.settings import Settings
 from headrace.storage.local import write_text
 from headrace.storage.locks import file_lock
+from headrace.variables import child_environment
 
 FILES = ("dvc.lock", "*.dvc", "**/dvc.lock", "**/*.dvc")
 """What names objects of DVC's, as git's patterns."""

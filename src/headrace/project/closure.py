@@ -23,6 +23,7 @@ EXEMPT_MODULES = {
     "headrace.sources": "the bytes a source brings are pinned by sha256 in data/sources.lock",
     "headrace.stages.__main__": "the runner starts every stage and computes nothing",
     "headrace.tracking": "a listener, absent or present",
+    "headrace.variables": "as settings, one variable at a time",
 }
 """First-party code that no stage depends on, with everything it imports: the one list of exemptions from honest deps."""
 

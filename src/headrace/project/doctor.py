@@ -13,7 +13,8 @@ from headrace.errors import HeadraceError
 from headrace.project.environment import check_installed, read
 from headrace.project.remote import remote_line
 from headrace.services.probes import probes
-from headrace.settings import TELEMETRY_OFF, Settings, environment_bin, git, variable
+from headrace.settings import TELEMETRY_OFF, Settings, environment_bin, git
+from headrace.variables import variable
 
 MIN_FREE_BYTES = 5 * 1024**3
 MATRIX = 1024

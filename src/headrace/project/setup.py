@@ -6,9 +6,10 @@ import subprocess
 from headrace.errors import ConfigError
 from headrace.project.checkouts import register_checkout
 from headrace.project.merge_driver import install
-from headrace.settings import Settings, child_environment, environment_bin
+from headrace.settings import Settings, environment_bin
 from headrace.storage.dvc_remote import with_values
 from headrace.storage.local import write_text
+from headrace.variables import child_environment
 
 CACHE_TYPE = "reflink,hardlink,symlink"
 

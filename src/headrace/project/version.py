@@ -12,10 +12,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from headrace.errors import DataError
+from headrace.fingerprint import file_md5
 from headrace.project.lock_merge import parse_yaml
 from headrace.settings import Settings
 from headrace.state.git import Repository
-from headrace.storage.dvc_remote import cache_folder, cached, default_remote, file_md5, folder_md5
+from headrace.storage.dvc_remote import cache_folder, cached, default_remote, folder_md5
 
 MAX_BYTES = 20_000_000
 """An output beyond this is not read for a comparison."""

@@ -10,11 +10,12 @@ from headrace.errors import ConfigError, EngineError
 from headrace.services.asking import ask
 from headrace.services.credentials import ACCESS_KEY, REGION, USER, Secrets
 from headrace.services.service import Service
-from headrace.settings import POSTGRES, Settings, child_environment
+from headrace.settings import POSTGRES, Settings
 from headrace.storage.dvc_remote import client_of
 from headrace.storage.local import write_text
 from headrace.tracking.secrets import strip_secrets
 from headrace.tracking.store import prepare as prepare_sqlite
+from headrace.variables import child_environment
 
 NAME = "mlflow"
 BUCKET = "mlflow"

@@ -10,9 +10,10 @@ from headrace.errors import ConfigError, EngineError
 from headrace.services.asking import ask, wait_for
 from headrace.services.credentials import ACCESS_KEY, REGION, Secrets
 from headrace.services.service import Service
-from headrace.settings import Settings, child_environment
+from headrace.settings import Settings
 from headrace.storage.local import write_text
 from headrace.storage.locks import file_lock
+from headrace.variables import child_environment
 
 NAME = "object-store"
 LOCK = Path(__file__).parent / "swift.lock"

@@ -11,8 +11,9 @@ from headrace.errors import EngineError
 from headrace.services.asking import ask
 from headrace.services.credentials import USER, Secrets
 from headrace.services.service import Service
-from headrace.settings import Settings, child_environment, variable
+from headrace.settings import Settings
 from headrace.storage.local import write_text
+from headrace.variables import child_environment, variable
 
 NAME = "prefect"
 WORKER = "worker"

@@ -16,7 +16,7 @@ from headrace.errors import EngineError
 from headrace.processes import ProcessId
 from headrace.services.ports import is_listening, listener
 from headrace.services.state import Started
-from headrace.settings import child_environment
+from headrace.variables import child_environment
 
 MARK = "HEADRACE_SERVICE"
 """Variable by which a service's processes are known after the one that started them has been killed."""

@@ -24,9 +24,10 @@ from headrace.listening import SilentTracker, Tracker
 from headrace.params import Out, Report, Section, did_you_mean, load_section
 from headrace.processes import PidFile, end_descendants, starter, watch
 from headrace.project.environment import check_installed
-from headrace.settings import Settings, variable
+from headrace.settings import Settings
 from headrace.stages._progress import RichProgress, terminal_progress
 from headrace.storage.local import replace_folder, write_json, write_text
+from headrace.variables import variable
 
 SUPPLIED = ("progress", "tracker", "fingerprint", "scratch", "device", "places")
 """Arguments of `run` that are no paths: the runner has them, not the command line."""

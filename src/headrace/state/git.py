@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headrace.errors import ConfigError, EngineError
-from headrace.settings import child_environment
 from headrace.tracking.secrets import strip_secrets
+from headrace.variables import child_environment
 
 PATIENCE_S = 120.0
 """A fetch or push that takes longer is given up."""

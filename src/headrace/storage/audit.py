@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from headrace.errors import ConfigError, DataError
+from headrace.fingerprint import file_md5
 from headrace.settings import Settings
-from headrace.storage.dvc_remote import Need, Remote, cache_folder, cached, default_remote, file_md5, needed
+from headrace.storage.dvc_remote import Need, Remote, cache_folder, cached, default_remote, needed
 from headrace.storage.objects import Stored
 from headrace.storage.s3 import Bucket
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from headrace.errors import DataError
+from headrace.fingerprint import file_md5
 from headrace.settings import Settings
-from headrace.storage.dvc_remote import Remote, cache_folder, cached, default_remote, file_md5
+from headrace.storage.dvc_remote import Remote, cache_folder, cached, default_remote
 from headrace.storage.s3 import Bucket
 
 

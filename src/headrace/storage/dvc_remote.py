@@ -20,8 +20,6 @@ from headrace.params import read_yaml
 from headrace.settings import Settings, git
 from headrace.storage.local import write_text
 
-CHUNK = 1024 * 1024
-
 
 @dataclass(frozen=True)
 class Remote:
@@ -157,15 +155,6 @@ def cache_folder(project: Path) -> Path:
 def cached(cache: Path, md5: str) -> Path:
     """An object's file in the cache, whether or not it is there."""
     return cache / "files" / "md5" / md5[:2] / md5[2:]
-
-
-def file_md5(path: Path) -> str:
-    """MD5 of a file: DVC's name for it, and no proof against intent."""
-    digest = hashlib.md5(usedforsecurity=False)
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def folder_md5(members: Mapping[str, str]) -> str:

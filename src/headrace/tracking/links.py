@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headrace.settings import Settings, variable
+from headrace.settings import Settings
 from headrace.tracking.facts import FINGERPRINT_TAG
+from headrace.variables import variable
 
 LIMIT_S = 5.0
 REPORT = "report/report.html"

@@ -9,10 +9,11 @@ from pathlib import Path
 from headrace.dagfile import locked_deps, locked_outs, read_stanzas
 from headrace.fingerprint import file_sha256, value_sha256
 from headrace.params import read_yaml
-from headrace.settings import PREFECT_RUN, Settings, current_branch, git, variable
+from headrace.settings import PREFECT_RUN, Settings, current_branch, git
 from headrace.tracking.facts import InputFact, RunFacts
 from headrace.tracking.runs import Store
 from headrace.tracking.tracker import MlflowTracker
+from headrace.variables import variable
 
 VOLATILE = ("dvc.lock", "params.yaml", "data/sources.lock", "docs/log.md")
 """Tracked files that differ without making a run dirty: each run stores them."""

@@ -5,10 +5,10 @@ from typing import Any
 import requests
 
 from headrace.errors import EngineError
-from headrace.settings import variable
 from headrace.tracking.reading import RunRecord, VersionRecord
 from headrace.tracking.secrets import strip_secrets
 from headrace.tracking.store import absent
+from headrace.variables import variable
 
 CONNECT_S, READ_S = 3.0, 10.0
 

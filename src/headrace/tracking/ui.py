@@ -10,8 +10,9 @@ from typing import Any
 
 from headrace.errors import ConfigError, EngineError
 from headrace.processes import end_group
-from headrace.settings import Settings, child_environment, environment_bin
+from headrace.settings import Settings, environment_bin
 from headrace.tracking.store import check, prepare
+from headrace.variables import child_environment
 
 START_LIMIT_S = 120.0
 END_GRACE_S = 5.0

@@ -1,0 +1,22 @@
+"""The environment of this process and of its children, one variable at a time; settings.py has the typed values.
+
+Apart from it, because what starts DVC needs no more than this, and settings.py brings pydantic: a fifth of a second.
+"""
+
+import os
+
+
+def child_environment(*, without: tuple[str, ...] = (), **extra: str) -> dict[str, str]:
+    """This process's environment with more variables, and without those that begin with one of `without`, for a child."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(without)} if without else os.environ
+    return {**kept, **extra}
+
+
+def set_variable(name: str, value: str) -> None:
+    """Set a variable for this process and its children."""
+    os.environ[name] = value
+
+
+def variable(name: str) -> str:
+    """One variable that a parent process of ours set, '' if it did not."""
+    return os.environ.get(name, "")
