@@ -275,7 +275,7 @@ def test_a_silent_or_crawling_server_is_dropped(
     site: Site, web: FaultyProxy, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The connection is open and the bytes do not come: without a limit that is for ever."""
-    monkeypatch.setattr("headrace.storage.s3.READ_TIMEOUT_S", 2)
+    monkeypatch.setattr("headrace.storage.s3_connection.READ_TIMEOUT_S", 2)
     monkeypatch.setattr("headrace.storage.objects.CHUNK", 2)
     monkeypatch.setattr("headrace.storage.objects.WINDOW_S", 0.3)
     bodies: list[Any] = []

@@ -212,7 +212,7 @@ def service(folder: Path, environment: Path, *, port: int) -> Service:
 
 def s3(method: str, url: str, *, secret: str, body: bytes = b"", timeout_s: float = 10.0) -> tuple[int, bytes]:
     """Send a signed request; returns status and body, status 0 when nobody answers."""
-    from headrace.storage.s3 import signed_headers  # 0.15 s of boto3, which `headrace ps` has no need of
+    from headrace.storage.s3_connection import signed_headers  # 0.15 s of boto3, which `headrace ps` has no need of
 
     headers = signed_headers(method, url, body, access_key=ACCESS_KEY, secret_key=secret, region=REGION)
     return ask(url, method=method, body=body if method == "PUT" else None, headers=headers, timeout_s=timeout_s)
