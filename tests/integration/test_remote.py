@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from dvc.utils import dict_sha256
+from ruamel.yaml import YAML
 from tests.faulty_proxy import proxy
 from tests.projects import BIN, GIT
 from tests.services import ObjectStore, free_port
@@ -26,6 +28,15 @@ DAG = """stages:
     outs: [data/many, data/one, data/here: {cache: false}]
 """
 TWO, ALONE = (hashlib.md5(content, usedforsecurity=False).hexdigest() for content in (b"two\n", b"alone\n"))
+
+
+def write_result(settings: Settings, text: str) -> str:
+    """An entry of the run-cache, as a stage leaves it; returns its name."""
+    digest = dict_sha256(YAML(typ="safe").load(text))
+    path = cache_folder(settings.project) / "runs" / "ab" / ("a" * 64) / digest
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path.relative_to(cache_folder(settings.project)).as_posix()
 
 
 def key(md5: str) -> str:
@@ -246,9 +257,7 @@ def test_results_of_the_run_cache_are_sent_once(project: Project, tmp_path: Path
 
     def compute(number: str) -> None:
         """An entry as a stage leaves it, and an output to send, so that DVC has work to do."""
-        path = cache_folder(project.settings.project) / "runs" / "ab" / ("a" * 64) / (number * 64)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"cmd: {number}\n")
+        write_result(project.settings, f"cmd: {number}\n")
         project.delete(TWO)
         push(project.settings, lambda _: None)
 
@@ -261,6 +270,23 @@ def test_results_of_the_run_cache_are_sent_once(project: Project, tmp_path: Path
     there = project.elsewhere(tmp_path / "there")
     pull(there, lambda _: None)
     assert sorted(path.read_text() for path in cache_folder(there.project).glob("runs/??/*/*")) == ["cmd: 1\n", "cmd: 2\n"]
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("content", [b"cmd: other\n", b"<!DOCTYPE html><html><body>Please log in</body></html>", b"- 1\n", b""])
+def test_a_result_that_is_not_what_its_name_says_is_left_out(project: Project, tmp_path: Path, content: bytes) -> None:
+    """It would bring back, as the outputs of a stage, what that stage never made."""
+    sound = write_result(project.settings, "cmd: sound\n")
+    wrong = write_result(project.settings, "cmd: right\n")
+    project.delete(TWO)
+    push(project.settings, lambda _: None)
+    project.store.client().put_object(Bucket=project.bucket, Key=f"team/{wrong}", Body=content)
+    there = project.elsewhere(tmp_path / "there")
+
+    pull(there, lambda _: None)
+
+    cache = cache_folder(there.project)
+    assert [path.relative_to(cache).as_posix() for path in cache.glob("runs/??/*/*")] == [sound]
 
 
 @pytest.mark.fault

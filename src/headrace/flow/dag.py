@@ -5,12 +5,13 @@ flow's process imports prefect, and every operation runs in a fork of it, so tha
 with its whole process group (forks.py). docs/decisions/0004-one-fork-per-stage.md has the figures.
 
 Of DVC it uses `Repo` with `index.graph`, `reproduce`, `checkout`, `push`, `pull`, `cloud.get_remote_odb`, and of a stage `status()`,
-names, deps, outs and params; it replaces `cache.local.check`, the sending of the run-cache and the bars of a transfer.
+names, deps, outs and params; it replaces `cache.local.check`, `cloud.get_remote`, the moving of the run-cache and the bars of a transfer.
 """
 
 import base64
 import contextlib
 import functools
+import importlib
 import os
 import socket
 import sys
@@ -22,8 +23,31 @@ from headrace.fingerprint import file_md5
 from headrace.flow.forks import serve
 from headrace.processes import ProcessId
 
+IMPORTED = ("dvc.repo", "dvc.cachemgr", "dvc.data_cloud", "dvc.lock", "networkx", "ruamel.yaml", "scmrepo.git")
+"""What DVC imports when it is first needed, which would be in each fork again: .28 s of CPU time for a plan, .06 s with these."""
+FOR_BUCKETS, BUCKET = ("s3fs",), "bucket"
+"""The same where the remote is a bucket, .4 s, and the word of the command line that says so."""
 PROGRESS = "headrace-progress "
 """What a line of a transfer's output begins with that says how far it is; the rest is JSON."""
+
+
+@contextlib.contextmanager
+def _opened() -> Iterator[Any]:
+    """The project, connected to its remote once; what comes from there is compared with its hash whatever the configuration says."""
+    from dvc.repo import Repo
+
+    with Repo(_wait_for_lock=True) as repo:
+        get, connected = repo.cloud.get_remote, dict[str, Any]()
+
+        def get_remote(*arguments: Any, **named: Any) -> Any:
+            remote = get(*arguments, **named)
+            remote.fs = connected.setdefault(remote.name, remote.fs)  # DVC makes a client for each use of a remote: .2 s
+            remote.config["verify"] = True
+            return remote
+
+        repo.cloud.get_remote = get_remote
+        repo.stage_cache.transfer = _move_results
+        yield repo
 
 
 def plan() -> dict[str, Any]:
@@ -34,9 +58,8 @@ def plan() -> dict[str, Any]:
         {kind, what, change, old, new}, empty for a stage that is up to date as far as its own inputs tell.
     """
     import networkx
-    from dvc.repo import Repo
 
-    with Repo(_wait_for_lock=True) as repo, repo.lock:
+    with _opened() as repo, repo.lock:
         graph = repo.index.graph
         order = list(networkx.lexicographical_topological_sort(graph.reverse(), key=lambda stage: stage.addressing))
         return {
@@ -102,9 +125,7 @@ def _leaves(value: Any, key: str) -> dict[str, Any]:
 
 def reproduce(stage: str, *, force: bool, pull: bool) -> None:
     """Run one stage, or restore it from the run-cache; parents are up to date already. `pull` asks the remote for both."""
-    from dvc.repo import Repo
-
-    with Repo(_wait_for_lock=True) as repo:
+    with _opened() as repo:
         _hash_before_use(repo)
         repo.reproduce([stage], single_item=True, force=force, pull=pull)
 
@@ -119,23 +140,23 @@ def _hash_before_use(repo: Any) -> None:
 
     def check(oid: str, *options: Any, **named: Any) -> Any:
         path = Path(odb.oid_to_path(oid))
-        if oid not in right and odb.is_protected(str(path)):  # any other it hashes by itself
-            if file_md5(path) != oid.removesuffix(".dir"):
-                sys.stdout.write(f"corrupted in the cache, deleted there: {path}\n")
-                path.unlink(missing_ok=True)
-                raise FileNotFoundError(path)
+        if oid not in right and odb.is_protected(str(path)) and file_md5(path) != oid.removesuffix(".dir"):
+            sys.stdout.write(f"corrupted in the cache, deleted there: {path}\n")
+            path.unlink(missing_ok=True)
+            raise FileNotFoundError(path)
+        found = believe(oid, *options, **named)  # what is not protected, because it has just arrived, it hashes by itself
+        if odb.is_protected(str(path)):  # as it is after hashing
             right.add(oid)
-        return believe(oid, *options, **named)
+        return found
 
     odb.check = check
 
 
 def restore(stage: str, *, pull: bool) -> bool:
     """Bring a stage up to date from the run-cache, and never run it; returns whether that was possible. `pull` asks the remote too."""
-    from dvc.repo import Repo
     from dvc.stage.cache import RunCacheNotFoundError
 
-    with Repo(_wait_for_lock=True) as repo, repo.lock:
+    with _opened() as repo, repo.lock:
         _hash_before_use(repo)
         if pull:
             repo.stage_cache.pull(None)
@@ -149,35 +170,27 @@ def restore(stage: str, *, pull: bool) -> bool:
 
 def checkout(stages: list[str]) -> None:
     """Bring back the outputs that dvc.lock names for these stages."""
-    from dvc.repo import Repo
-
-    with Repo(_wait_for_lock=True) as repo:
+    with _opened() as repo:
         _hash_before_use(repo)
         repo.checkout(targets=stages, force=True, allow_missing=True)
 
 
 def commit(stage: str) -> None:
     """Record the stage's present dependencies as those of its present outputs."""
-    from dvc.repo import Repo
-
-    with Repo(_wait_for_lock=True) as repo:
+    with _opened() as repo:
         repo.commit(stage, force=True)
 
 
 def push(targets: list[str] | None = None, *, run_cache: bool = True, progress: bool = False) -> int:
     """Send outputs (those of stages or at paths, else all) and run-cache to the remote; returns how many objects were new there."""
-    from dvc.repo import Repo
-
-    with Repo(_wait_for_lock=True) as repo, _metered(repo, progress=progress):
+    with _opened() as repo, _metered(progress=progress):
         _hash_what_changed(repo)
         return int(repo.push(targets=targets, run_cache=run_cache))
 
 
 def pull(targets: list[str] | None = None, *, run_cache: bool = True, progress: bool = False) -> dict[str, int]:
     """Bring outputs, as with `push`, and run-cache, and check them out; returns counts by what happened."""
-    from dvc.repo import Repo
-
-    with Repo(_wait_for_lock=True) as repo, _metered(repo, progress=progress):
+    with _opened() as repo, _metered(progress=progress):
         _hash_before_use(repo)
         stats = repo.pull(targets=targets, run_cache=run_cache, force=True)["stats"]
         return {str(what): int(count) for what, count in stats.items()}
@@ -185,17 +198,13 @@ def pull(targets: list[str] | None = None, *, run_cache: bool = True, progress: 
 
 def lacking(md5s: list[str]) -> list[str]:
     """Those of these objects that the default remote has not, of whatever kind it is: each is looked for, no index believed."""
-    from dvc.repo import Repo
-
-    with Repo(_wait_for_lock=True) as repo:
+    with _opened() as repo:
         return sorted(set(md5s).difference(repo.cloud.get_remote_odb().oids_exist(md5s)))
 
 
 def read(md5: str) -> str | None:
     """The content of an object of the default remote in base64, None where it is not there."""
-    from dvc.repo import Repo
-
-    with Repo(_wait_for_lock=True) as repo:
+    with _opened() as repo:
         odb = repo.cloud.get_remote_odb()
         try:
             return base64.b64encode(odb.fs.cat_file(odb.oid_to_path(md5))).decode()
@@ -211,8 +220,8 @@ def _hash_what_changed(repo: Any) -> None:
 
 
 @contextlib.contextmanager
-def _metered(repo: Any, *, progress: bool) -> Iterator[None]:
-    """Tell how far a transfer is, and move only results of the run-cache that are not there."""
+def _metered(*, progress: bool) -> Iterator[None]:
+    """Tell how far a transfer is."""
     from dvc_data.index import fetch
     from dvc_data.index import push as send
 
@@ -220,14 +229,21 @@ def _metered(repo: Any, *, progress: bool) -> Iterator[None]:
 
     for module in (fetch, send):
         vars(module).update(TqdmCallback=Meter)
-    repo.stage_cache.transfer = _move_results
     with telling(PROGRESS) if progress else contextlib.nullcontext():
         yield
 
 
 def _move_results(source: Any, target: Any) -> list[tuple[str, ...]]:
-    """In place of DVC's own: that sends every entry each time, one after the other. Names are digests: equal ones need no sending."""
-    from dvc.fs import generic
+    """In place of DVC's own: that moves every entry of the run-cache each time, one after the other.
+
+    An entry says what a stage once made of its inputs, and its name is a digest of that. So what is there already need not move; and of
+    what arrives here, which nothing else is ever compared with, what is not what its name says is deleted.
+    """
+    from dvc.fs import HTTPFileSystem, LocalFileSystem, generic
+    from dvc.stage.cache import RunCacheNotSupported
+
+    if any(isinstance(odb.fs, HTTPFileSystem) for odb in (source, target)):
+        raise RunCacheNotSupported("a web server has no run-cache")
 
     def names(odb: Any) -> set[str]:
         return {odb.fs.relpath(path, odb.path).replace(os.sep, "/") for path in odb.fs.find(odb.fs.join(odb.path, "runs"))}
@@ -236,7 +252,23 @@ def _move_results(source: Any, target: Any) -> list[tuple[str, ...]]:
     if new:
         places = ([odb.fs.join(odb.path, *name.split("/")) for name in new] for odb in (source, target))
         generic.copy(source.fs, next(places), target.fs, next(places))
+    if isinstance(target.fs, LocalFileSystem):
+        new = [name for name in new if _is_right(Path(target.path, name))]
     return [tuple(name.split("/")[-2:]) for name in new]
+
+
+def _is_right(result: Path) -> bool:
+    from dvc.stage.cache import _get_cache_hash
+    from dvc.utils.serialize import ParseError, load_yaml
+
+    try:
+        if _get_cache_hash(load_yaml(result)) == result.name:
+            return True
+    except (ParseError, AttributeError, TypeError, ValueError):  # no YAML, or another document, such as a log-in page
+        pass
+    sys.stdout.write(f"not what its name says, left out: {result}\n")
+    result.unlink()
+    return False
 
 
 OPERATIONS: dict[str, Callable[..., Any]] = {
@@ -256,7 +288,8 @@ def _main() -> None:
     owner = ProcessId.from_text(sys.argv[2])
     if owner is None:
         raise SystemExit("started by headrace.flow.launcher only")
-    import dvc.commands.repro  # noqa: F401  # with it come dvc.repo and all that a stage needs: every fork has them
+    for name in IMPORTED + FOR_BUCKETS * (BUCKET in sys.argv):
+        importlib.import_module(name)
     from dvc.ui import ui
 
     ui.enable()

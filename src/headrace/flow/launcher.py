@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from headrace.errors import ConfigError, EngineError, WorkspaceBusy
+from headrace.flow.dag import BUCKET
 from headrace.flow.execution import Execution
 from headrace.flow.lockfile import has_conflict
 from headrace.processes import ProcessId
@@ -110,6 +111,7 @@ class Launcher:
 
     def __init__(self, project: Path, variables: dict[str, str] | None = None) -> None:
         self._project, self._variables = project, variables or {}
+        self._hints = [BUCKET] if variables else []
         self._lock = threading.Lock()
         self._running: list[Execution] = []
         self._process: subprocess.Popen[bytes] | None = None
@@ -122,7 +124,7 @@ class Launcher:
             return self
         self._control, theirs = socket.socketpair()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "headrace.flow.dag", str(theirs.fileno()), ProcessId.own().to_text()],
+            [sys.executable, "-m", "headrace.flow.dag", str(theirs.fileno()), ProcessId.own().to_text(), *self._hints],
             cwd=self._project,
             stdin=subprocess.DEVNULL,
             pass_fds=[theirs.fileno()],
