@@ -14,7 +14,7 @@ from tests.projects import BIN, GIT
 from tests.services import ObjectStore, free_port
 
 from headrace.errors import ConfigError, EngineError
-from headrace.flow import transfer
+from headrace.flow.launcher import Launcher
 from headrace.flow.transfer import pull, push
 from headrace.project.remote import add_remote, remote_line
 from headrace.project.setup import ensure_set_up
@@ -240,11 +240,34 @@ def test_a_pull_of_a_corrupted_object_fails_and_names_it(project: Project, tmp_p
 def test_a_push_with_nothing_to_do_asks_the_bucket_only(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """And sees all the same what the bucket lost since."""
     with monkeypatch.context() as patch:
-        patch.delattr(transfer, "Launcher")
+        patch.delattr(Launcher, "__enter__")
         assert push(project.settings, lambda _: None).startswith("nothing to send; ")
 
     project.delete(TWO)
     assert "1 repaired" in push(project.settings, lambda _: None)
+
+
+def test_a_pull_with_nothing_to_do_asks_the_bucket_only(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And sees all the same what is not here any more, and what the bucket has got since."""
+    there = project.elsewhere(tmp_path / "there")
+    pull(there, lambda _: None)
+
+    with monkeypatch.context() as patch:
+        patch.delattr(Launcher, "__enter__")
+        assert pull(there, lambda _: None) == "everything is here already"
+
+    (there.project / "data" / "one").unlink()
+    assert "added" in pull(there, lambda _: None)
+    cached(cache_folder(there.project), TWO).unlink()
+    pull(there, lambda _: None)
+    assert cached(cache_folder(there.project), TWO).read_text() == "two\n"
+    name = write_result(project.settings, "cmd: new\n")
+    project.delete(TWO)
+    push(project.settings, lambda _: None)
+    pull(there, lambda _: None)
+    assert (cache_folder(there.project) / name).exists()
 
 
 def test_results_of_the_run_cache_are_sent_once(project: Project, tmp_path: Path) -> None:

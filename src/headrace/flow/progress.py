@@ -19,17 +19,24 @@ class Shown:
     """Takes the lines of DVC's process; a context manager."""
 
     def __init__(
-        self, what: str, say: Callable[[str], Any], end: Callable[[], None], *, clock: Callable[[], float] = time.monotonic
+        self,
+        what: str,
+        say: Callable[[str], Any],
+        end: Callable[[], None],
+        *,
+        bar: bool = True,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.is_stalled = False
         self.log: list[str] = []
         self._what, self._say, self._end, self._clock = what, say, end, clock
         self._began = self._since = self._last = clock()
         self._from = 0
+        self._has_bar = bar and sys.stderr.isatty()
         self._bar: Progress | None = None
 
     def __enter__(self) -> Self:
-        if sys.stderr.isatty():
+        if self._has_bar:
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn
 

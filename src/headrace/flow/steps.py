@@ -159,13 +159,16 @@ def _report(run: Run, log: Log) -> tuple[str, Sequence[str]]:
     return page, ()
 
 
-def _push(run: Run, log: Log) -> tuple[str, Sequence[str]]:
-    from headrace.errors import EngineError
+def _push_key(settings: Settings) -> str:
+    from headrace.flow.transfer import push_key
 
-    answer = run.launcher.perform("push", log)
-    if "result" not in answer:
-        raise EngineError(f"pushing to the remote failed: {answer.get('error', 'it was killed')}. `headrace run` tries again.")
-    return f"{answer['result']} objects sent", ()
+    return push_key(settings)
+
+
+def _push(run: Run, log: Log) -> tuple[str, Sequence[str]]:
+    from headrace.flow.transfer import send
+
+    return send(run.settings, log, contextlib.nullcontext(run.launcher)), ()
 
 
 STEPS = (
@@ -173,7 +176,7 @@ STEPS = (
     Step("register", _is_tracked("register"), _outcome_key, _register),
     Step("promote", _is_tracked("promote"), _promotion_key, _promote),
     Step("report", _has_section("evaluate"), _report_key, _report, _load_page),
-    Step("push", lambda run: run.plan.has_remote, lambda settings: lock_digest(settings.project), _push),
+    Step("push", lambda run: run.plan.has_remote, _push_key, _push),
 )
 
 

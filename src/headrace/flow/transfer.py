@@ -5,10 +5,14 @@ import importlib
 import re
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
+from headrace.dagfile import locked_outs
 from headrace.errors import ConfigError, DataError, EngineError, HeadraceError
-from headrace.fingerprint import value_sha256
+from headrace.fingerprint import file_md5, value_sha256
+from headrace.flow import freshness
 from headrace.flow.dag import PROGRESS
 from headrace.flow.launcher import Launcher, explain
 from headrace.flow.progress import GRACE_S, MIN_BYTES_PER_S, Shown
@@ -16,42 +20,63 @@ from headrace.flow.run import lock_digest
 from headrace.flow.workspace import hold_workspace
 from headrace.settings import Settings
 from headrace.storage.dvc_remote import (
+    Need,
     Remote,
     cache_folder,
+    cached,
     check_verified,
     client_variables,
     default_remote,
     names_more_than_the_lock,
+    needed,
 )
 from headrace.storage.local import write_text
 
 MAX_NAMED = 3
 CREDENTIALS_BUDGET_S = 2.0
-MARK = "pushed.sha256"
-"""Digest of what was pushed last, in .headrace."""
+PUSHED, PULLED = "pushed.sha256", "pulled.sha256"
+"""Digests of what was sent and brought last, in .headrace."""
+HERE = "everything is here already"
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 DOUBT = "headrace remote audit names what is missing or corrupted; --repair stores it again from a machine that has it."
 
 
 def push(settings: Settings, say: Callable[[str], Any]) -> str:
+    """Send outputs and run-cache; see `send`.
+
+    Raises:
+        ConfigError: there is no remote, or it does not check what it gives.
+        EngineError: it failed, or something is missing still.
+    """
+    check_verified(_remote(settings))
+    return send(settings, say, Launcher(settings.project, client_variables(settings)), bar=True)
+
+
+def send(settings: Settings, say: Callable[[str], Any], using: AbstractContextManager[Launcher], *, bar: bool = False) -> str:
     """Send outputs and run-cache, then see that all is there; what DVC took for sent and is not, is stored again.
 
     Where the last push sent the same dvc.lock, and a look at the bucket finds everything there, DVC is not asked at all: it would take a
     second longer to find out less.
+
+    Args:
+        settings: of this machine and project.
+        say: told a line now and then.
+        using: DVC's process, entered when it is needed.
+        bar: draw one where there is a terminal; a run has a display of its own.
 
     Raises:
         ConfigError: credentials are refused, or have expired in the middle.
         EngineError: it failed, or something is missing still.
     """
     remote = _remote(settings)
-    mark, key = settings.local / MARK, value_sha256([remote.url, remote.endpoint, lock_digest(settings.project)])
-    if remote.is_s3 and mark.exists() and mark.read_text(encoding="utf-8") == key and (headline := _all_there(settings, remote)):
+    mark, key = settings.local / PUSHED, push_key(settings)
+    if remote.is_s3 and _reads(mark, key) and (headline := _all_there(settings, remote)):
         return f"nothing to send; {headline}"
     if remote.is_s3:  # what looks at the bucket afterwards is imported while DVC works
         threading.Thread(target=importlib.import_module, args=("headrace.storage.audit",), daemon=True).start()
     say(f"to {remote.url}: outputs and run-cache")
     try:
-        sent = int(_ask(settings, "push", say))
+        sent = int(_ask(using, settings, "push", say, bar=bar))
     except EngineError as error:
         _check_credentials(settings, remote)
         raise EngineError(f"{error} What arrived stays there: headrace push goes on from it.") from None
@@ -70,39 +95,80 @@ def push(settings: Settings, say: Callable[[str], Any]) -> str:
     return f"{sent:,} objects sent; {found.headline}"
 
 
+def push_key(settings: Settings) -> str:
+    """Digest of what is to be sent, and where to."""
+    remote = _remote(settings)
+    return value_sha256([remote.url, remote.endpoint, lock_digest(settings.project)])
+
+
 def _all_there(settings: Settings, remote: Remote) -> str:
     """The audit's headline when nothing is left to send, else ''."""
     if names_more_than_the_lock(settings.project):
         return ""
     from headrace.storage.audit import audit
-    from headrace.storage.s3 import Bucket
 
     found = audit(settings, sample=0)
     if found.broken:
         return ""
-    bucket = Bucket(settings, remote.bucket, endpoint=remote.endpoint)
-    there = {each.key for each in bucket.objects(f"{remote.prefix}runs/")}
-    cache = cache_folder(settings.project)
-    here = {f"{remote.prefix}{path.relative_to(cache).as_posix()}" for path in cache.glob("runs/??/*/*")}
+    here, there = _results(settings, remote)
     return "" if here - there else found.headline
+
+
+def _results(settings: Settings, remote: Remote) -> tuple[set[str], set[str]]:
+    """Entries of the run-cache on this machine and in the bucket."""
+    from headrace.storage.s3 import Bucket
+
+    bucket = Bucket(settings, remote.bucket, endpoint=remote.endpoint)
+    there = {each.key.removeprefix(remote.prefix) for each in bucket.objects(f"{remote.prefix}runs/")}
+    cache = cache_folder(settings.project)
+    return {path.relative_to(cache).as_posix() for path in cache.glob("runs/??/*/*")}, there
 
 
 def pull(settings: Settings, say: Callable[[str], Any]) -> str:
     """Bring outputs and run-cache here and check the outputs out; every object is compared with its hash on the way.
 
+    Where nothing here has changed since a pull that brought all of it, and the bucket has no new result, DVC is not asked.
+
     Raises:
-        ConfigError: the remote does not check what it gives.
+        ConfigError: there is no remote, or it does not check what it gives.
         EngineError: it failed: the server, or an object that is missing or corrupted.
     """
     remote = _remote(settings)
-    say(f"from {remote.url}: outputs and run-cache")
+    check_verified(remote)
+    mark = settings.local / PULLED
     with hold_workspace(settings.local):
+        if remote.is_s3 and _reads(mark, _marks(settings)):
+            here, there = _results(settings, remote)
+            if there <= here:
+                return HERE
+        say(f"from {remote.url}: outputs and run-cache")
         try:
-            counts = _ask(settings, "pull", say)
+            counts = _ask(Launcher(settings.project, client_variables(settings)), settings, "pull", say, bar=True)
         except EngineError as error:
             raise EngineError(f"{error}{_named(settings, remote)} {DOUBT}") from None
+        write_text(mark, _marks(settings))
     told = [f"{count:,} {what}" for what, count in counts.items() if count]
-    return "; ".join(told) if told else "everything is here already"
+    return "; ".join(told) if told else HERE
+
+
+def _marks(settings: Settings) -> str:
+    """Digest of dvc.lock and of size, time and inode of all that it names, outputs and cached objects; '' when some is not here."""
+    project = settings.project
+    if names_more_than_the_lock(project) or not (project / "dvc.lock").exists():
+        return ""
+    cache = cache_folder(project)
+
+    def read_list(need: Need) -> bytes | None:
+        path = cached(cache, need.md5)
+        return path.read_bytes() if path.exists() and file_md5(path) == need.digest else None
+
+    needs = needed(project, read_list)
+    found = freshness.marks([*(project / path for path in locked_outs(project)), *(cached(cache, md5) for md5 in needs)])
+    return value_sha256([push_key(settings), sorted(found.items())]) if all(found.values()) else ""
+
+
+def _reads(mark: Path, expected: str) -> bool:
+    return bool(expected) and mark.exists() and mark.read_text(encoding="utf-8") == expected
 
 
 def _check_credentials(settings: Settings, remote: Remote) -> None:
@@ -119,7 +185,6 @@ def _remote(settings: Settings) -> Remote:
     remote = default_remote(settings.project)
     if remote is None:
         raise ConfigError("this project has no remote. headrace remote add s3://bucket/prefix")
-    check_verified(remote)
     return remote
 
 
@@ -137,8 +202,10 @@ def _named(settings: Settings, remote: Remote) -> str:
     return f" Broken in the bucket: {names}{' and more' if len(left) > MAX_NAMED else ''}." if left else ""
 
 
-def _ask(settings: Settings, operation: str, say: Callable[[str], Any]) -> Any:
-    with Launcher(settings.project, client_variables(settings)) as launcher, Shown(operation, say, launcher.end_all) as shown:
+def _ask(
+    using: AbstractContextManager[Launcher], settings: Settings, operation: str, say: Callable[[str], Any], *, bar: bool
+) -> Any:
+    with using as launcher, Shown(operation, say, launcher.end_all, bar=bar) as shown:
         answer = launcher.perform(operation, lambda line: shown.take(line, PROGRESS), progress=True)
     if shown.is_stalled:
         raise EngineError(
