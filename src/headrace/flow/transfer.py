@@ -163,7 +163,8 @@ def _marks(settings: Settings) -> str:
         return path.read_bytes() if path.exists() and file_md5(path) == need.digest else None
 
     needs = needed(project, read_list)
-    found = freshness.marks([*(project / path for path in locked_outs(project)), *(cached(cache, md5) for md5 in needs)])
+    outputs = [project / path for path, md5 in locked_outs(project).items() if md5 in needs]
+    found = freshness.marks([*outputs, *(cached(cache, md5) for md5 in needs)])
     return value_sha256([push_key(settings), sorted(found.items())]) if all(found.values()) else ""
 
 
