@@ -8,9 +8,13 @@ expired  400 ExpiredToken
 hang     headers and half of the body, then silence
 crawl    some ten bytes a second
 moved    307 to `redirect_to`
+reset    the connection is reset instead of an answer
+harm     one byte of what is sent flipped on its way to the server
 """
 
 import http.client
+import socket
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -77,6 +81,13 @@ class Handler(BaseHTTPRequestHandler):
         if fault == "moved":
             self._answer(307, {"Location": self.server.state.redirect_to}, b"")
             return
+        if fault == "reset":
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+            self.close_connection = True
+            return
+        if fault == "harm" and body:
+            body = bytes([body[0] ^ 1]) + body[1:]
         upstream = http.client.HTTPConnection(self.server.state.target, timeout=30)
         upstream.request(self.command, self.path, body or None, dict(self.headers))
         answer = upstream.getresponse()

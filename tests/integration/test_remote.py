@@ -1,9 +1,7 @@
 """A small DVC project and its bucket: what is sent is looked at, what is broken is named, and mended from the cache."""
 
-import hashlib
 import shutil
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,23 +9,16 @@ from dvc.utils import dict_sha256
 from ruamel.yaml import YAML
 from tests.faulty_proxy import proxy
 from tests.projects import BIN, GIT
+from tests.sent_project import ALONE, DAG, TWO, SentProject, key, make_sent
 from tests.services import ObjectStore, free_port
 
 from headrace.errors import ConfigError, EngineError
 from headrace.flow.launcher import Launcher
 from headrace.flow.transfer import pull, push
 from headrace.project.remote import add_remote, remote_line
-from headrace.project.setup import ensure_set_up
 from headrace.settings import Settings
 from headrace.storage.audit import audit, lines
 from headrace.storage.dvc_remote import cache_folder, cached, default_remote
-
-DAG = """stages:
-  make:
-    cmd: mkdir -p data/many && echo one > data/many/1 && echo two > data/many/2 && echo alone > data/one && echo 0 > data/here
-    outs: [data/many, data/one, data/here: {cache: false}]
-"""
-TWO, ALONE = (hashlib.md5(content, usedforsecurity=False).hexdigest() for content in (b"two\n", b"alone\n"))
 
 
 def write_result(settings: Settings, text: str) -> str:
@@ -39,52 +30,14 @@ def write_result(settings: Settings, text: str) -> str:
     return path.relative_to(cache_folder(settings.project)).as_posix()
 
 
-def key(md5: str) -> str:
-    return f"team/files/md5/{md5[:2]}/{md5[2:]}"
-
-
-@dataclass
-class Project:
-    """A project whose outputs are in its bucket."""
-
-    settings: Settings
-    store: ObjectStore
-    bucket: str
-
-    def delete(self, md5: str) -> None:
-        self.store.client().delete_object(Bucket=self.bucket, Key=key(md5))
-
-    def overwrite(self, md5: str, content: bytes) -> None:
-        self.store.client().put_object(Bucket=self.bucket, Key=key(md5), Body=content)
-
-    def elsewhere(self, folder: Path) -> Settings:
-        """A checkout on a machine that has nothing but the bucket."""
-        shutil.copytree(self.settings.project, folder, ignore=shutil.ignore_patterns("data", "tmp", ".headrace"))
-        settings = Settings(project=folder, home=folder.parent / f"{folder.name}-home")
-        ensure_set_up(settings)
-        return settings
-
-
 @pytest.fixture
-def project(object_store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+def project(object_store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SentProject:
     for name, value in object_store.variables.items():
         monkeypatch.setenv(name, value)
-    folder = tmp_path / "here"
-    folder.mkdir()
-    (folder / "dvc.yaml").write_text(DAG)
-    subprocess.run([*GIT, "init", "-q"], cwd=folder, check=True)
-    (folder / ".dvc").mkdir()
-    (folder / ".dvc" / "config").write_text("[core]\n    analytics = false\n")
-    settings = Settings(project=folder, home=tmp_path / "home")
-    ensure_set_up(settings)
-    subprocess.run([BIN / "dvc", "repro", "-q"], cwd=folder, check=True)
-    bucket = object_store.make_bucket()
-    add_remote(settings, f"s3://{bucket}/team/", name="storage")
-    push(settings, lambda _: None)
-    return Project(settings, object_store, bucket)
+    return make_sent(object_store, tmp_path / "here")
 
 
-def test_what_is_pushed_is_sound_and_comes_back(project: Project, tmp_path: Path) -> None:
+def test_what_is_pushed_is_sound_and_comes_back(project: SentProject, tmp_path: Path) -> None:
     found = audit(project.settings, sample=None)
     there = project.elsewhere(tmp_path / "there")
 
@@ -95,7 +48,7 @@ def test_what_is_pushed_is_sound_and_comes_back(project: Project, tmp_path: Path
     assert (there.project / "data" / "many" / "2").read_text() == "two\n"
 
 
-def test_the_remote_checks_what_it_gives_and_holds_no_secret(project: Project) -> None:
+def test_the_remote_checks_what_it_gives_and_holds_no_secret(project: SentProject) -> None:
     """Without `verify = true` DVC takes corrupted objects for right."""
     written = (project.settings.project / ".dvc" / "config.local").read_text()
 
@@ -104,7 +57,7 @@ def test_the_remote_checks_what_it_gives_and_holds_no_secret(project: Project) -
     assert remote_line(project.settings).endswith("verify = true")
 
 
-def test_a_remote_that_does_not_check_is_refused(project: Project) -> None:
+def test_a_remote_that_does_not_check_is_refused(project: SentProject) -> None:
     path = project.settings.project / ".dvc" / "config.local"
     path.write_text(path.read_text().replace("verify = true\n", ""))
 
@@ -114,7 +67,7 @@ def test_a_remote_that_does_not_check_is_refused(project: Project) -> None:
 
 
 @pytest.mark.fault
-def test_missing_and_corrupted_objects_are_named_and_mended(project: Project) -> None:
+def test_missing_and_corrupted_objects_are_named_and_mended(project: SentProject) -> None:
     """DVC says "up to date" to both, because the folder's list is there."""
     project.delete(TWO)
     project.overwrite(ALONE, b"alonf\n")
@@ -132,7 +85,7 @@ def test_missing_and_corrupted_objects_are_named_and_mended(project: Project) ->
 
 
 @pytest.mark.fault
-def test_a_lost_list_of_a_folder_is_mended(project: Project, tmp_path: Path) -> None:
+def test_a_lost_list_of_a_folder_is_mended(project: SentProject, tmp_path: Path) -> None:
     client = project.store.client()
     listed = [each["Key"] for each in client.list_objects_v2(Bucket=project.bucket, Prefix="team/files/")["Contents"]]
     lost = next(each for each in listed if each.endswith(".dir"))
@@ -143,7 +96,7 @@ def test_a_lost_list_of_a_folder_is_mended(project: Project, tmp_path: Path) -> 
 
 
 @pytest.mark.fault
-def test_a_corrupted_copy_mends_nothing(project: Project) -> None:
+def test_a_corrupted_copy_mends_nothing(project: SentProject) -> None:
     project.delete(TWO)
     local = cached(cache_folder(project.settings.project), TWO)
     local.chmod(0o644)
@@ -156,14 +109,14 @@ def test_a_corrupted_copy_mends_nothing(project: Project) -> None:
 
 
 @pytest.mark.fault
-def test_push_stores_again_what_the_bucket_lost(project: Project) -> None:
+def test_push_stores_again_what_the_bucket_lost(project: SentProject) -> None:
     project.delete(TWO)
 
     assert "1 repaired" in push(project.settings, lambda _: None)
 
 
 @pytest.mark.fault
-def test_a_lost_bucket_is_filled_again_from_one_checkout(project: Project, tmp_path: Path) -> None:
+def test_a_lost_bucket_is_filled_again_from_one_checkout(project: SentProject, tmp_path: Path) -> None:
     """As docs/how-to/restore-after-a-disaster.md has it: branch by branch, without any output of the others checked out."""
     folder = project.settings.project
     (folder / ".gitignore").write_text("/data/\n/.headrace/\n")
@@ -190,7 +143,7 @@ def test_a_lost_bucket_is_filled_again_from_one_checkout(project: Project, tmp_p
 
 
 @pytest.mark.fault
-def test_a_push_without_a_server_keeps_the_work_and_the_next_one_sends_it(project: Project, tmp_path: Path) -> None:
+def test_a_push_without_a_server_keeps_the_work_and_the_next_one_sends_it(project: SentProject, tmp_path: Path) -> None:
     """Nobody listens, then somebody does: the outputs are where they were, and all of them arrive."""
     config = project.settings.project / ".dvc" / "config.local"
     down = f"http://127.0.0.1:{free_port()}"
@@ -208,7 +161,7 @@ def test_a_push_without_a_server_keeps_the_work_and_the_next_one_sends_it(projec
 
 
 @pytest.mark.fault
-def test_a_push_whose_credentials_expire_says_so_without_the_secret(project: Project) -> None:
+def test_a_push_whose_credentials_expire_says_so_without_the_secret(project: SentProject) -> None:
     """A session's token ends in the middle of an upload: what has arrived stays, and nothing is sent twice."""
     with proxy(project.store.endpoint) as faulty:
         config = project.settings.project / ".dvc" / "config.local"
@@ -227,7 +180,7 @@ def test_a_push_whose_credentials_expire_says_so_without_the_secret(project: Pro
 
 
 @pytest.mark.fault
-def test_a_pull_of_a_corrupted_object_fails_and_names_it(project: Project, tmp_path: Path) -> None:
+def test_a_pull_of_a_corrupted_object_fails_and_names_it(project: SentProject, tmp_path: Path) -> None:
     project.overwrite(ALONE, b"alonf\n")
     there = project.elsewhere(tmp_path / "there")
 
@@ -237,7 +190,7 @@ def test_a_pull_of_a_corrupted_object_fails_and_names_it(project: Project, tmp_p
     assert not (there.project / "data" / "one").exists()
 
 
-def test_a_push_with_nothing_to_do_asks_the_bucket_only(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_push_with_nothing_to_do_asks_the_bucket_only(project: SentProject, monkeypatch: pytest.MonkeyPatch) -> None:
     """And sees all the same what the bucket lost since."""
     with monkeypatch.context() as patch:
         patch.delattr(Launcher, "__enter__")
@@ -248,7 +201,7 @@ def test_a_push_with_nothing_to_do_asks_the_bucket_only(project: Project, monkey
 
 
 def test_a_pull_with_nothing_to_do_asks_the_bucket_only(
-    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    project: SentProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And sees all the same what is not here any more, and what the bucket has got since."""
     there = project.elsewhere(tmp_path / "there")
@@ -270,7 +223,7 @@ def test_a_pull_with_nothing_to_do_asks_the_bucket_only(
     assert (cache_folder(there.project) / name).exists()
 
 
-def test_results_of_the_run_cache_are_sent_once(project: Project, tmp_path: Path) -> None:
+def test_results_of_the_run_cache_are_sent_once(project: SentProject, tmp_path: Path) -> None:
     """DVC sends all of them each time, one after the other."""
     client = project.store.client()
 
@@ -297,7 +250,7 @@ def test_results_of_the_run_cache_are_sent_once(project: Project, tmp_path: Path
 
 @pytest.mark.fault
 @pytest.mark.parametrize("content", [b"cmd: other\n", b"<!DOCTYPE html><html><body>Please log in</body></html>", b"- 1\n", b""])
-def test_a_result_that_is_not_what_its_name_says_is_left_out(project: Project, tmp_path: Path, content: bytes) -> None:
+def test_a_result_that_is_not_what_its_name_says_is_left_out(project: SentProject, tmp_path: Path, content: bytes) -> None:
     """It would bring back, as the outputs of a stage, what that stage never made."""
     sound = write_result(project.settings, "cmd: sound\n")
     wrong = write_result(project.settings, "cmd: right\n")
@@ -313,7 +266,7 @@ def test_a_result_that_is_not_what_its_name_says_is_left_out(project: Project, t
 
 
 @pytest.mark.fault
-def test_a_corrupted_object_of_the_cache_is_never_sent(project: Project, tmp_path: Path) -> None:
+def test_a_corrupted_object_of_the_cache_is_never_sent(project: SentProject, tmp_path: Path) -> None:
     """DVC believes a read-only file unread; the bucket would hand it to everybody."""
     add_remote(project.settings, f"s3://{project.bucket}/other/", name="storage")
     local = cached(cache_folder(project.settings.project), ALONE)
@@ -329,7 +282,7 @@ def test_a_corrupted_object_of_the_cache_is_never_sent(project: Project, tmp_pat
 
 
 @pytest.mark.fault
-def test_a_pull_replaces_a_corrupted_object_of_the_cache(project: Project) -> None:
+def test_a_pull_replaces_a_corrupted_object_of_the_cache(project: SentProject) -> None:
     local = cached(cache_folder(project.settings.project), ALONE)
     local.chmod(0o644)
     local.write_bytes(b"alonf\n")
@@ -342,7 +295,7 @@ def test_a_pull_replaces_a_corrupted_object_of_the_cache(project: Project) -> No
     assert local.read_text() == "alone\n"
 
 
-def test_a_bucket_that_cannot_be_used_is_not_recorded(project: Project) -> None:
+def test_a_bucket_that_cannot_be_used_is_not_recorded(project: SentProject) -> None:
     before = default_remote(project.settings.project)
 
     with pytest.raises(ConfigError, match="no bucket 'not-there'"):
@@ -353,7 +306,7 @@ def test_a_bucket_that_cannot_be_used_is_not_recorded(project: Project) -> None:
     assert default_remote(project.settings.project) == before
 
 
-def test_a_bucket_can_be_made(project: Project) -> None:
+def test_a_bucket_can_be_made(project: SentProject) -> None:
     told = add_remote(project.settings, f"s3://{project.bucket}-more/team", name="other", create=True, shared=True)
 
     assert "Written to .dvc/config (" in told
