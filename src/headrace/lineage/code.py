@@ -4,9 +4,10 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from headrace.fingerprint import file_md5
 from headrace.lineage.edge import Edge, broken, fine, gone, some
 from headrace.lineage.evidence import Evidence
-from headrace.storage.dvc_remote import file_md5, folder_md5
+from headrace.storage.dvc_remote import folder_md5
 
 CHANGES = "changes.diff"
 

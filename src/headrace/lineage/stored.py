@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from headrace.errors import DataError, HeadraceError
-from headrace.fingerprint import file_sha256
+from headrace.fingerprint import file_md5, file_sha256
 from headrace.lineage.edge import Edge, broken, fine, gone, some
 from headrace.lineage.evidence import Evidence
 from headrace.registry.trace import parse_yaml
 from headrace.settings import Settings
 from headrace.sources.bundled import bundled_file, locate
 from headrace.storage.dvc_objects import Objects
-from headrace.storage.dvc_remote import file_md5
 
 PACKAGE = "models/package"
 
