@@ -10,15 +10,17 @@ from headrace.errors import ParamsError
 from headrace.params import did_you_mean, read_yaml
 
 SCHEMA = "params.schema.json"
+NAMED = "x-options"
+"""Where the schema has the options that another key gives their meaning (project/schema.py, which costs imports)."""
 MAX_SHOWN_CHARS = 80
 
 
 def check_params(project: Path) -> None:
     """Hold params.yaml against params.schema.json before anything runs: a slip of the pen in `evaluate` must not cost a training.
 
-    A name that dvc.yaml makes a path of, such as `train.network`, must have its file. What a schema cannot say (a range between two
-    keys, the options of one network) the stage itself checks when it starts. A section that the schema does not know is a stage's own
-    if dvc.yaml has a stage of that name.
+    A name that dvc.yaml makes a path of, such as `train.network`, must have its file, and options are held against what that file
+    types. What a schema cannot say (a range between two keys, the options of own code) the stage itself checks when it starts. A
+    section that the schema does not know is a stage's own if dvc.yaml has a stage of that name.
 
     Raises:
         ParamsError: an unknown key, with the nearest known one, or a value of the wrong type; all of them, a line each.
@@ -42,9 +44,26 @@ def check_params(project: Path) -> None:
             continue
         validator = Draft202012Validator({**known["properties"][name], "$defs": known["$defs"]})
         wrong += [_in_words(name, error) for error in validator.iter_errors(body or {})]
+    wrong += [line for key, named in known.get(NAMED, {}).items() for line in _misfits(key, named, values)]
     wrong = wrong or list(dict.fromkeys(_nameless(project, stages, values)))
     if wrong:
         raise ParamsError("\n".join(wrong))
+
+
+def _misfits(key: str, named: Mapping[str, Any], values: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with options that another key gives their meaning; nothing where that names own code."""
+    from jsonschema import Draft202012Validator
+
+    options, name = _at(values, key), _at(values, named["by"])
+    if options and isinstance(name, str) and name in named["of"]:
+        for error in Draft202012Validator(named["of"][name]).iter_errors(options):
+            yield _in_words(key, error)
+
+
+def _at(values: Any, key: str) -> Any:
+    for part in key.split("."):
+        values = values.get(part) if isinstance(values, Mapping) else None
+    return values
 
 
 def _nameless(project: Path, stages: Mapping[str, Any], values: Mapping[str, Any]) -> Iterator[str]:
@@ -68,9 +87,7 @@ def _in_words(section: str, error: Any) -> str:
         unknown = [each for each in error.instance if each not in properties]
         return "\n".join(f"params.yaml: unknown key '{key}.{each}'.{did_you_mean(each, properties)}" for each in unknown)
     if error.validator in ("anyOf", "oneOf"):
-        return (
-            f"params.yaml: '{key}' is {_short(error.instance)}, which fits none of its forms. docs/reference/params.md has them."
-        )
+        return f"params.yaml: '{key}' is {_short(error.instance)}, which fits none of its forms. docs/reference has them."
     return f"params.yaml: '{key}': {error.message[:200]}."
 
 

@@ -6,26 +6,13 @@ from typing import Any
 
 from pydantic import AliasChoices
 
-from headrace import errors, plugins
+from headrace import errors
 from headrace.params import Section
 from headrace.project import schema
 from headrace.settings import Settings
 from headrace.storage.local import write_text
 
 FOLDER = "docs/reference"
-
-OPTIONS = (
-    ("collect.record", "intake", "RecordOptions"),
-    ("collect.options", "formats", "Options"),
-    ("augment.policy", "augmentation", "Policy"),
-    ("baseline.config", "baselines", "Config"),
-    ("train.encoding", "training", "EncodingOptions"),
-    ("train.augmentation", "augmentation", "BatchPolicy"),
-    ("train.prediction", "training", "PredictionOptions"),
-    ("train.network_options", "networks", "Options"),
-    ("evaluate.options", "evaluation", "Options"),
-)
-"""Keys of params.yaml that a task, format, network or evaluation types: the key, its room and the class in a module of it."""
 
 NOTE = "Generated from the code by `make docs`; edits are lost."
 SETTINGS_ORDER = """\
@@ -90,10 +77,9 @@ def options_page() -> str:
         "What may stand below the keys of `params.yaml` that another key gives their meaning.",
         "",
     ]
-    for key, room, attribute in OPTIONS:
-        for name in plugins.names(room):
-            typed = getattr(plugins.resolve(room, name, None, where=key), attribute, None)
-            if isinstance(typed, type) and issubclass(typed, Section) and typed.model_fields:
+    for key, _, room, attribute in schema.OPTIONS:
+        for name, typed in schema.typed_options(key, room, attribute):
+            if typed.model_fields:
                 section = typed.model_json_schema()
                 lines += [f"## {key} of {name}", "", *_table(section, section.get("$defs", {}))]
     return "\n".join(lines)

@@ -3,12 +3,13 @@
 import importlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
+from headrace import plugins
 from headrace.errors import ConfigError, ParamsError
 from headrace.params import Section, parse_section, read_yaml
 from headrace.project.needs import read_stages
@@ -21,6 +22,22 @@ FLOW_SECTIONS = {
     "promote": ("headrace.registry.judgement", "PromoteParams"),
 }
 """Sections of the steps after the DAG, and where each is typed."""
+
+OPTIONS = (
+    ("collect.record", "collect.task", "intake", "RecordOptions"),
+    ("collect.options", "collect.format", "formats", "Options"),
+    ("augment.policy", "collect.task", "augmentation", "Policy"),
+    ("baseline.config", "collect.task", "baselines", "Config"),
+    ("train.encoding", "collect.task", "training", "EncodingOptions"),
+    ("train.augmentation", "collect.task", "augmentation", "BatchPolicy"),
+    ("train.prediction", "collect.task", "training", "PredictionOptions"),
+    ("train.network_options", "train.network", "networks", "Options"),
+    ("evaluate.options", "evaluate.evaluation", "evaluation", "Options"),
+)
+"""Keys that a task, format, network or evaluation types: the key, the key that names the module, its room and the class in it."""
+
+NAMED = "x-options"
+"""Where the schema has what OPTIONS says: {key: {"by": key, "of": {name: schema}}}; editors pass over it."""
 
 
 def sections(project: Path) -> dict[str, type[Section]]:
@@ -67,7 +84,19 @@ def generate(typed: Mapping[str, type[Section]]) -> dict[str, Any]:
         "properties": properties,
         "required": list(properties),
         "additionalProperties": False,
+        NAMED: {
+            key: {"by": by, "of": {name: found.model_json_schema() for name, found in typed_options(key, room, attribute)}}
+            for key, by, room, attribute in OPTIONS
+        },
     }
+
+
+def typed_options(key: str, room: str, attribute: str) -> Iterator[tuple[str, type[Section]]]:
+    """The modules of a room that type the options of a key, by name."""
+    for name in plugins.names(room):
+        found = getattr(plugins.resolve(room, name, None, where=key), attribute, None)
+        if isinstance(found, type) and issubclass(found, Section):
+            yield name, found
 
 
 def render(typed: Mapping[str, type[Section]]) -> str:

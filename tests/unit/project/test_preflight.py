@@ -67,6 +67,33 @@ def test_a_name_without_its_file_is_refused_with_the_nearest_one(project: Path) 
         check_params(project)
 
 
+@pytest.mark.badinput
+@pytest.mark.parametrize(
+    ("right", "wrong", "told"),
+    [
+        ("stem_kernel: 3", "stem_kernl: 3", r"unknown key 'train\.network_options\.stem_kernl'\. Did you mean 'stem_kernel'\?"),
+        ("record: {height: 8", "record: {height: eight", r"'collect\.record\.height' is 'eight', which fits none"),
+        ("  policy:\n", "  policy:\n    shfit: 1\n", r"unknown key 'augment\.policy\.shfit'"),
+    ],
+)
+def test_options_that_a_name_types_are_held_against_that_type(project: Path, right: str, wrong: str, told: str) -> None:
+    """The task, the network or the format says what they may be; the stage that reads them may be hours away."""
+    _write(project, right, wrong)
+
+    with pytest.raises(ParamsError, match=told):
+        check_params(project)
+
+
+def test_options_of_own_code_are_left_to_it(project: Path) -> None:
+    """The schema is generated from the package, and knows nothing of it."""
+    _write(project, "network: small_cnn", "network: own:Network")
+    _write(project, "stem_kernel: 3", "own_kernel: 3")
+
+    with pytest.raises(ParamsError, match="lint --fix") as refused:
+        check_params(project)
+    assert "own_kernel" not in str(refused.value)
+
+
 def test_the_section_of_an_own_stage_is_left_to_it(project: Path) -> None:
     """The schema is generated; a stage that was added a minute ago is not in it."""
     _write(project, "baseline:\n", "clean: {seed: 3}\nbaseline:\n")
