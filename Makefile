@@ -17,6 +17,8 @@ install: $(VENV)/project  ## create .venv and install the locked environment
 
 $(VENV)/packages: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "Headrace needs Python 3.11 to 3.13, found " + sys.version.split()[0] + "; name one: make PYTHON=python3.11 $(MAKECMDGOALS)")'
+# A link leads to an environment that is somebody else's, too: to clear it would take theirs away.
+	@test ! -L $(VENV) || { echo "$(VENV) is a link to $$(readlink $(VENV)); remove the link, and an environment of its own is made"; exit 1; }
 	@$(PYTHON) -m venv --clear $(VENV) || { echo "python3 cannot create an environment; on Debian: apt-get install python3-venv"; exit 1; }
 	@echo "installing $$(grep -c '^[a-z0-9].*==' requirements.lock) packages of requirements.lock into $(VENV) (once, one to three minutes)"
 # torch has no hash: its CPU and CUDA builds differ. All else is checked, and pulls in nothing that is not in the lock.

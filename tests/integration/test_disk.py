@@ -1,13 +1,13 @@
 """A disk that is full, out of file names or read-only under a checkout: told in a sentence, and nothing half is left."""
 
+import json
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.projects import BIN, GIT, REPOSITORY, Checkout
+from tests.projects import Checkout, make_project
 
 from headrace.project.doctor import examine
 from headrace.settings import Settings
@@ -21,13 +21,7 @@ DAG = """stages:
 
 def make(folder: Path, home: Path, server: str) -> Checkout:
     """Two stages that have not run; the first writes two megabytes."""
-    (folder / "out").mkdir(parents=True)
-    for name, text in {"dvc.yaml": DAG, "params.yaml": "{}\n", ".gitignore": "/out/\n/.headrace/\n"}.items():
-        (folder / name).write_text(text)
-    shutil.copytree(REPOSITORY / "pipelines", folder / "pipelines", ignore=shutil.ignore_patterns("__pycache__"))
-    for command in (["git", "init", "-q"], [str(BIN / "dvc"), "init", "-q"], ["git", "add", "-A"], [*GIT, "commit", "-qm", "x"]):
-        subprocess.run(command, cwd=folder, check=True)
-    made = Checkout(folder, home, {"PREFECT_API_URL": server})
+    made = make_project(folder, home, {"dvc.yaml": DAG}, PREFECT_API_URL=server)
     made.headrace("setup")
     return made
 
@@ -65,6 +59,27 @@ def test_a_stage_that_fills_the_disk_fails_and_the_next_run_goes_on(tmp_path: Pa
     assert not [path for path in cache_folder(checkout.folder).rglob("*") if path.is_file()]
     assert set(checkout.states().values()) == {"ran"}
     assert checkout.lock() == undisturbed.lock()
+
+
+@pytest.mark.fault
+def test_too_little_room_is_named_before_the_first_stage(small_disk: Path, tmp_path: Path, prefect_server: str) -> None:
+    """A training's hours are lost to a full disk in their end; what the stages wrote the last time is known at the start."""
+    checkout = make(small_disk / "project", tmp_path / "home", prefect_server)
+    assert set(checkout.states().values()) == {"ran"}
+    filler = small_disk / "filler"
+    with filler.open("wb") as file:
+        file.write(bytes(os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_frsize - 1_000_000))
+    dag = checkout.folder / "dvc.yaml"
+    dag.write_text(dag.read_text().replace("2000000", "2000001"))
+
+    done = checkout.headrace("run", code=6)
+
+    assert f"the stages that will run need about 2.0 MB, and {checkout.folder} has 1.0 MB free" in done.stderr
+    assert done.stderr.index("need about") < done.stderr.index("stage first failed")
+    filler.unlink()
+    again = checkout.headrace("run", "--json")
+    assert "need about" not in again.stderr
+    assert set(json.loads(again.stdout)["stages"].values()) <= {"ran", "unchanged"}
 
 
 @pytest.mark.fault

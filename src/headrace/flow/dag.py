@@ -54,7 +54,7 @@ def plan() -> dict[str, Any]:
     """The graph in topological order, and of each stage: parents, meta, paths, and why it would run.
 
     Returns:
-        {"stages": [{name, parents, meta, deps, outs, changes, frozen, locked}], "remote": bool}; `changes` is a list of
+        {"stages": [{name, parents, meta, deps, outs, changes, frozen, locked, size}], "remote": bool}; `changes` is a list of
         {kind, what, change, old, new}, empty for a stage that is up to date as far as its own inputs tell.
     """
     import networkx
@@ -73,6 +73,7 @@ def plan() -> dict[str, Any]:
                     "changes": list(_changes(stage)),
                     "frozen": bool(stage.frozen),
                     "locked": any(out.hash_info for out in stage.outs),
+                    "size": sum(out.meta.size or 0 for out in stage.outs if out.meta),
                 }
                 for stage in order
                 if stage.cmd

@@ -66,6 +66,8 @@ class Stage:
     changes: tuple[Change, ...]
     is_locked: bool
     """Whether dvc.lock has an entry for it: outputs that can be brought back."""
+    size: int = 0
+    """Bytes of its outputs in dvc.lock."""
 
     @property
     def pool(self) -> str:
@@ -239,6 +241,7 @@ class Launcher:
                     outs=tuple(Path(path) for path in stage["outs"]),
                     changes=() if stage["frozen"] else tuple(Change(**change) for change in stage["changes"]),
                     is_locked=stage["locked"],
+                    size=stage["size"],
                 )
                 for stage in answer["result"]["stages"]
             ),

@@ -24,6 +24,7 @@ from headrace.fingerprint import file_sha256
 from headrace.flow import freshness, lockfile
 from headrace.flow.ahead import HeadStart
 from headrace.flow.launcher import Launcher, Plan, Stage
+from headrace.flow.space import shortage
 from headrace.flow.terminal import Terminal
 from headrace.flow.workspace import hold_workspace
 from headrace.params import did_you_mean
@@ -125,6 +126,8 @@ class Run:
         self.source_marks = freshness.marks([*sorted(sources), *(self.settings.project / name for name in freshness.ALWAYS)])
         self.forced = forced
         self.stale = self.plan.stale(forced)
+        if told := shortage(self.plan, self.stale, self.settings.project, self.settings.state_home):
+            sys.stderr.write(f"{told}\n")
 
     def begin_ahead(self) -> HeadStart:
         """Begin the plan's stages now, before the flow is there to do it."""
