@@ -1,5 +1,6 @@
 """One stage for a run on another machine: what a worker of a pool does for a stage with `meta: {pool: ...}` in dvc.yaml."""
 
+import logging
 from typing import Any
 
 from prefect import flow, get_run_logger
@@ -28,4 +29,8 @@ def stage(name: str, ref: str, pool: str, *, force: bool = False) -> State[Any]:
         outcome = receive(SETTINGS, name, ref, pool, get_run_logger().info, force=force)
     except HeadraceError as error:
         return Failed(message=str(error))  # raised, it would reach the other machine with Prefect's own stack
+    finally:
+        # Lines are sent every two seconds, and the other machine stops listening when it sees this run's end.
+        for handler in logging.getLogger("prefect.flow_runs").handlers:
+            handler.flush()
     return Completed(name=outcome.state.value.capitalize(), message=outcome.headline or f"{name} {outcome.state.value}")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from headrace.errors import ConfigError
+from headrace.fingerprint import file_md5
 from headrace.settings import WORKLOAD_IDENTITY, Settings
 from headrace.storage.dvc_remote import (
     Need,
@@ -16,7 +17,6 @@ from headrace.storage.dvc_remote import (
     check_verified,
     client_variables,
     default_remote,
-    file_md5,
     needed,
     write_remote,
 )
