@@ -10,7 +10,7 @@ from pathlib import Path
 import headrace
 from headrace.dagfile import locked_outs
 from headrace.errors import ConfigError
-from headrace.flow.run import Run, start_dvc
+from headrace.flow.run import Run
 from headrace.flow.state_branch import begin
 from headrace.project.setup import ensure_set_up
 from headrace.settings import Settings, git, load_settings, prepare_process
@@ -48,7 +48,6 @@ def prepare(directory: str) -> dict[str, str]:
     if source.is_dir() and not is_same_code(source, Path(headrace.__file__).parent):
         # The package's own repository: what is cloned is what runs.
         set_variable("PYTHONPATH", f"{project / 'src'}:{variable('PYTHONPATH')}".rstrip(":"))
-    start_dvc(settings)
     return {"directory": str(project)}
 
 
