@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,18 +69,15 @@ def test_too_little_room_is_named_before_the_first_stage(small_disk: Path, tmp_p
     assert set(checkout.states().values()) == {"ran"}
     filler = small_disk / "filler"
     with filler.open("wb") as file:
-        file.write(bytes(os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_frsize - 1_000_000))
+        file.write(bytes(os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_frsize - 1_500_000))
     dag = checkout.folder / "dvc.yaml"
-    dag.write_text(dag.read_text().replace("2000000", "2000001"))
+    dag.write_text(dag.read_text().replace("2000000", "10"))  # which nobody can know beforehand: the run goes well
 
-    done = checkout.headrace("run", code=6)
+    done = checkout.headrace("run", "--json")
 
-    assert f"the stages that will run need about 2.0 MB, and {checkout.folder} has 1.0 MB free" in done.stderr
-    assert done.stderr.index("need about") < done.stderr.index("stage first failed")
-    filler.unlink()
-    again = checkout.headrace("run", "--json")
-    assert "need about" not in again.stderr
-    assert set(json.loads(again.stdout)["stages"].values()) <= {"ran", "unchanged"}
+    told = rf"the stages that will run need about 2\.0 MB, and {re.escape(str(checkout.folder))} has 1\.[345] MB free"
+    assert re.search(told, done.stderr)
+    assert set(json.loads(done.stdout)["stages"].values()) == {"ran"}
 
 
 @pytest.mark.fault

@@ -1,5 +1,6 @@
 """What `headrace run` does around the flow: answer at once when nothing changed, plan, start the flow only when there is work."""
 
+import errno
 import gc
 import importlib
 import sys
@@ -134,6 +135,12 @@ def _start_flow(settings: Settings, run: Run, name: str) -> None:
     except Exception as error:
         if "KeyboardInterrupt" in str(error):  # a Ctrl-C that met compiled code, such as pydantic's, which wraps it
             raise KeyboardInterrupt from error
+        if (
+            isinstance(error, OSError) and error.errno == errno.ENOSPC
+        ):  # our own logs and marks, beside a stage that fills the disk
+            raise EngineError(
+                f"the disk of {settings.project} is full. Free space and run again: what is done is kept."
+            ) from error
         failed = any(outcome.state.value == "failed" for outcome in run.outcomes.values())
         if failed and not ahead.is_open:
             raise StageFailed(str(error)) from error
