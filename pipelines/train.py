@@ -15,11 +15,8 @@ from headrace.flow.scheduled import in_clone
 from headrace.flow.steps import steps_of
 from headrace.flow.tasks import stage_task, step_task
 from headrace.settings import load_settings, prepare_process
-from headrace.variables import variable
 
 SETTINGS = load_settings()
-if variable("PREFECT__FLOW_RUN_ID"):  # taken by a worker: DVC is imported while Prefect begins the flow
-    start_dvc(SETTINGS)
 RUNNER: Any = ThreadPoolTaskRunner(max_workers=SETTINGS.max_stages)  # Any: prefect's own annotations disagree here
 
 

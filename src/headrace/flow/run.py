@@ -293,7 +293,7 @@ _started: list[Launcher] = []
 
 
 def start_dvc(settings: Settings) -> None:
-    """Start DVC's process now, for the `open_run` that follows in this process: it imports while Prefect begins the flow."""
+    """Start DVC's process now, for the `open_run` that follows in this process: DVC is imported while Prefect begins the flow."""
     if not _started:
         _started.append(_launcher(settings).begin())  # DVC's ends with this process, also where no `open_run` comes
 

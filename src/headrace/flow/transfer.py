@@ -72,8 +72,8 @@ def send(settings: Settings, say: Callable[[str], Any], using: AbstractContextMa
     mark, key = settings.local / PUSHED, push_key(settings)
     if remote.is_s3 and _reads(mark, key) and (headline := _all_there(settings, remote)):
         return f"nothing to send; {headline}"
-    if remote.is_s3:  # what looks at the bucket afterwards is imported while DVC works
-        threading.Thread(target=importlib.import_module, args=("headrace.storage.audit",), daemon=True).start()
+    if remote.is_s3:  # what looks at the bucket afterwards is imported while DVC works; no daemon, as in conductor.py
+        threading.Thread(target=importlib.import_module, args=("headrace.storage.audit",)).start()
     say(f"to {remote.url}: outputs and run-cache")
     try:
         sent = int(_ask(using, settings, "push", say, bar=bar))

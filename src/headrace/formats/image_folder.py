@@ -1,25 +1,15 @@
 """Folders or archives of pictures, `split/class/file` or `class/file`: the folder's name is the class."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import PurePosixPath
 from typing import Literal
 
 from pydantic import Field
 
 from headrace.errors import FormatError
+from headrace.formats.class_folders import class_of, is_left_behind, split_of
 from headrace.formats.record import RawRecord, SourceFile
 from headrace.params import Section
 from headrace.storage.archive import is_archive_name, iter_members
-
-_SPLITS = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-}
-_LEFT_OUT = frozenset({"__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini"})
 
 
 class Options(Section):
@@ -64,19 +54,12 @@ def read(files: Sequence[SourceFile], options: Options) -> Iterator[RawRecord]:
 
 
 def _is_picture(name: str, extensions: tuple[str, ...]) -> bool:
-    return (
-        name.lower().endswith(extensions)
-        and not _LEFT_OUT & set(name.split("/"))
-        and not PurePosixPath(name).name.startswith("._")
-    )
+    return name.lower().endswith(extensions) and not is_left_behind(name)
 
 
 def _record(file: SourceFile, origin: str, name: str, content: bytes | None, options: Options) -> RawRecord:
-    parts = name.split("/")
-    label = parts[-2] if len(parts) > 1 else None
-    split = file.split
-    if not split and options.split_folder == "auto" and len(parts) > 2:
-        split = _SPLITS.get(parts[-3].lower(), "")
+    label = class_of(name)
+    split = file.split or (split_of(name) if options.split_folder == "auto" else "")
     fault = ""
     if label is None:
         fault = "no class: the picture lies in no folder that could name its class"

@@ -9,20 +9,12 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from headrace.errors import FormatError
+from headrace.formats.class_folders import SPLITS, class_of, is_left_behind, split_of
 from headrace.formats.record import RawRecord, SourceFile
 from headrace.params import Section
 from headrace.storage.archive import is_archive_name, iter_members
 
-_SPLITS = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "dev": "validation",
-    "test": "test",
-}
-_HIDDEN = frozenset({"__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini"})
+_SPLITS = {**SPLITS, "dev": "validation"}
 _MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 
@@ -80,18 +72,14 @@ def _is_text(name: str, options: Options) -> bool:
     last = PurePosixPath(name).name.lower()
     return (
         last.endswith(tuple(options.extensions))
-        and not last.startswith("._")
-        and not _HIDDEN & set(name.split("/"))
+        and not is_left_behind(name)
         and not any(fnmatchcase(last, pattern) for pattern in options.leave_out)
     )
 
 
 def _record(file: SourceFile, origin: str, name: str, content: bytes | None, options: Options) -> RawRecord:
-    parts = name.split("/")
-    label = parts[-2] if len(parts) > 1 else None
-    split = file.split
-    if not split and options.split_folder == "auto" and len(parts) > 2:
-        split = _SPLITS.get(parts[-3].lower(), "")
+    label = class_of(name)
+    split = file.split or (split_of(name, _SPLITS) if options.split_folder == "auto" else "")
     text, fault = "", ""
     if label is None:
         fault = "no class: the text lies in no folder that could name its class"
