@@ -16,8 +16,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from headrace.errors import ConfigError
-
-PROJECT_FILES = ("dvc.yaml", "params.yaml")
+from headrace.variables import find_project
 
 TELEMETRY_OFF = {
     "DVC_NO_ANALYTICS": "1",
@@ -301,7 +300,7 @@ def load_settings(project: Path | None = None) -> Settings:
     try:
         if project is None and "HEADRACE_PROJECT" in os.environ:
             return _served(Settings())
-        folder = find_project(project or Path.cwd())
+        folder = find_project(project)
         return _served(Settings(project=folder, _env_file=folder / ".env"))  # type: ignore[call-arg]  # pydantic-settings' own
     except ValidationError as error:
         first = error.errors()[0]
@@ -315,14 +314,6 @@ def _served(settings: Settings) -> Settings:
     names = {"mlflow_tracking_uri": "MLFLOW_TRACKING_URI", "prefect_api_url": "PREFECT_API_URL"}
     found = {name: served.get(variable) for name, variable in names.items() if getattr(settings, name) is None}
     return settings.model_copy(update=found) if served else settings
-
-
-def find_project(start: Path) -> Path:
-    """The nearest folder at or above `start` with dvc.yaml and params.yaml, else `start`."""
-    for folder in (start.absolute(), *start.absolute().parents):
-        if all((folder / name).exists() for name in PROJECT_FILES):
-            return folder
-    return start.absolute()
 
 
 @functools.cache

@@ -1,9 +1,12 @@
-"""The environment of this process and of its children, one variable at a time; settings.py has the typed values.
+"""The environment of this process and of its children, one variable at a time, and where the project is; settings.py has the typed values.
 
 Apart from it, because what starts DVC needs no more than this, and settings.py brings pydantic: a fifth of a second.
 """
 
 import os
+from pathlib import Path
+
+PROJECT_FILES = ("dvc.yaml", "params.yaml")
 
 
 def child_environment(*, without: tuple[str, ...] = (), **extra: str) -> dict[str, str]:
@@ -20,3 +23,12 @@ def set_variable(name: str, value: str) -> None:
 def variable(name: str) -> str:
     """One variable that a parent process of ours set, '' if it did not."""
     return os.environ.get(name, "")
+
+
+def find_project(start: Path | None = None) -> Path:
+    """The nearest folder at or above `start` with dvc.yaml and params.yaml, else `start`; default: HEADRACE_PROJECT, the current one."""
+    start = (start or Path(variable("HEADRACE_PROJECT"))).absolute()
+    for folder in (start, *start.parents):
+        if all((folder / name).exists() for name in PROJECT_FILES):
+            return folder
+    return start

@@ -12,7 +12,7 @@ from tests.projects import Checkout, make_project
 
 from headrace.project.doctor import examine
 from headrace.settings import Settings
-from headrace.storage.dvc_remote import cache_folder
+from headrace.storage.dvc_config import cache_folder
 
 DAG = """stages:
   first: {cmd: "head -c 2000000 /dev/zero > out/first", outs: [out/first]}

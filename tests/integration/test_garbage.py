@@ -22,7 +22,8 @@ from headrace.flow.workspace import hold_workspace
 from headrace.project.remote import add_remote
 from headrace.project.setup import ensure_set_up
 from headrace.settings import Settings
-from headrace.storage.dvc_remote import cache_folder, cached
+from headrace.storage.dvc_config import cache_folder
+from headrace.storage.dvc_remote import cached
 from headrace.storage.s3 import Bucket
 from headrace.tracking.store import connect, prepare
 

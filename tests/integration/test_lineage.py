@@ -25,7 +25,8 @@ from headrace.lineage.verify import verify
 from headrace.registry.operations import register_package
 from headrace.registry.trace import trace
 from headrace.settings import Settings
-from headrace.storage.dvc_remote import cache_folder, cached
+from headrace.storage.dvc_config import cache_folder
+from headrace.storage.dvc_remote import cached
 from headrace.tracking.live import store_of
 from headrace.tracking.reading import open_reader
 from headrace.tracking.store import check, sqlite_path

@@ -18,7 +18,8 @@ from headrace.flow.transfer import pull, push
 from headrace.project.remote import add_remote, remote_line
 from headrace.settings import Settings
 from headrace.storage.audit import audit, lines
-from headrace.storage.dvc_remote import cache_folder, cached, default_remote
+from headrace.storage.dvc_config import cache_folder, default_remote
+from headrace.storage.dvc_remote import cached
 
 
 def write_result(settings: Settings, text: str) -> str:

@@ -15,7 +15,8 @@ from headrace.flow.launcher import Launcher
 from headrace.flow.transfer import pull, push
 from headrace.settings import Settings
 from headrace.storage.audit import audit
-from headrace.storage.dvc_remote import cache_folder, client_variables
+from headrace.storage.dvc_config import cache_folder
+from headrace.storage.dvc_remote import client_variables
 
 pytestmark = pytest.mark.fault
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from headrace.cli.app import Json, read_settings, show
+from headrace.cli.app import Json, State, read_settings, show
 
 commands = typer.Typer()
 remote_app = typer.Typer(no_args_is_help=True, help="The bucket that shares data, artifacts and run-cache.")
@@ -18,9 +18,12 @@ def push() -> None:
 
     Example: [bold]headrace push[/]
     """
-    from headrace.flow.transfer import push as send
+    from headrace.flow.launcher import for_transfer
 
-    typer.echo(send(read_settings(), lambda line: typer.echo(line, err=True)))
+    with for_transfer(State.project) as dvc:
+        from headrace.flow.transfer import push as send
+
+        typer.echo(send(read_settings(), lambda line: typer.echo(line, err=True), dvc))
 
 
 @commands.command()
@@ -29,9 +32,12 @@ def pull() -> None:
 
     Example: [bold]headrace pull[/]
     """
-    from headrace.flow.transfer import pull as bring
+    from headrace.flow.launcher import for_transfer
 
-    typer.echo(bring(read_settings(), lambda line: typer.echo(line, err=True)))
+    with for_transfer(State.project) as dvc:
+        from headrace.flow.transfer import pull as bring
+
+        typer.echo(bring(read_settings(), lambda line: typer.echo(line, err=True), dvc))
 
 
 @commands.command()

@@ -25,7 +25,7 @@ from headrace.project.checkouts import (
     workspace_texts,
 )
 from headrace.settings import Settings, load_settings
-from headrace.storage.dvc_remote import Remote, cache_folder, default_remote
+from headrace.storage.dvc_config import Remote, cache_folder, default_remote
 from headrace.storage.locks import file_lock
 from headrace.storage.references import Item, Kept, digests, expand, items, outputs, unwanted
 

@@ -17,7 +17,8 @@ from headrace.project.version import Objects, Version, remote_folder, versions
 from headrace.settings import Settings
 from headrace.state.branch import StateBranch
 from headrace.state.git import Repository
-from headrace.storage.dvc_remote import cached, client_variables, default_remote, needed
+from headrace.storage.dvc_config import default_remote
+from headrace.storage.dvc_remote import cached, client_variables, needed
 from headrace.storage.local import write_bytes, write_text
 from headrace.variables import variable
 

@@ -1,13 +1,12 @@
 """Outputs and run-cache to the bucket and back: DVC's own transfer, looked at before and after."""
 
 import contextlib
-import importlib
 import re
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headrace.dagfile import locked_outs
 from headrace.errors import ConfigError, DataError, EngineError, HeadraceError
@@ -19,18 +18,12 @@ from headrace.flow.progress import GRACE_S, MIN_BYTES_PER_S, Shown
 from headrace.flow.run import lock_digest
 from headrace.flow.workspace import hold_workspace
 from headrace.settings import Settings
-from headrace.storage.dvc_remote import (
-    Need,
-    Remote,
-    cache_folder,
-    cached,
-    check_verified,
-    client_variables,
-    default_remote,
-    names_more_than_the_lock,
-    needed,
-)
+from headrace.storage.dvc_config import Remote, cache_folder, check_verified, default_remote
+from headrace.storage.dvc_remote import Need, cached, client_variables, names_more_than_the_lock, needed
 from headrace.storage.local import write_text
+
+if TYPE_CHECKING:
+    from headrace.storage.s3 import Bucket
 
 MAX_NAMED = 3
 CREDENTIALS_BUDGET_S = 2.0
@@ -41,15 +34,15 @@ COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 DOUBT = "headrace remote audit names what is missing or corrupted; --repair stores it again from a machine that has it."
 
 
-def push(settings: Settings, say: Callable[[str], Any]) -> str:
-    """Send outputs and run-cache; see `send`.
+def push(settings: Settings, say: Callable[[str], Any], using: Launcher | None = None) -> str:
+    """Send outputs and run-cache with DVC's process, a new one by default; see `send`.
 
     Raises:
         ConfigError: there is no remote, or it does not check what it gives.
         EngineError: it failed, or something is missing still.
     """
     check_verified(_remote(settings))
-    return send(settings, say, Launcher(settings.project, client_variables(settings)), bar=True)
+    return send(settings, say, using or Launcher(settings.project, client_variables(settings)), bar=True)
 
 
 def send(settings: Settings, say: Callable[[str], Any], using: AbstractContextManager[Launcher], *, bar: bool = False) -> str:
@@ -72,19 +65,19 @@ def send(settings: Settings, say: Callable[[str], Any], using: AbstractContextMa
     mark, key = settings.local / PUSHED, push_key(settings)
     if remote.is_s3 and _reads(mark, key) and (headline := _all_there(settings, remote)):
         return f"nothing to send; {headline}"
-    if remote.is_s3:  # what looks at the bucket afterwards is imported while DVC works; no daemon, as in conductor.py
-        threading.Thread(target=importlib.import_module, args=("headrace.storage.audit",)).start()
     say(f"to {remote.url}: outputs and run-cache")
-    try:
-        sent = int(_ask(using, settings, "push", say, bar=bar))
-    except EngineError as error:
-        _check_credentials(settings, remote)
-        raise EngineError(f"{error} What arrived stays there: headrace push goes on from it.") from None
-    if not remote.is_s3:
+    with ThreadPoolExecutor(1) as aside:
+        looking = aside.submit(_bucket, settings, remote) if remote.is_s3 else None  # while DVC works
+        try:
+            sent = int(_ask(using, settings, "push", say, bar=bar))
+        except EngineError as error:
+            _check_credentials(settings, remote)
+            raise EngineError(f"{error} What arrived stays there: headrace push goes on from it.") from None
+    if looking is None:
         return f"{sent:,} objects sent"
     from headrace.storage.audit import audit
 
-    found = audit(settings, sample=0, repair=True)
+    found = audit(settings, looking.result(), sample=0, repair=True)
     if found.left:
         first = found.left[0]
         raise EngineError(
@@ -93,6 +86,14 @@ def send(settings: Settings, say: Callable[[str], Any], using: AbstractContextMa
         )
     write_text(mark, key)
     return f"{sent:,} objects sent; {found.headline}"
+
+
+def _bucket(settings: Settings, remote: Remote) -> "Bucket":
+    """A client that looks at the bucket, and all that the look imports."""
+    import headrace.storage.audit  # noqa: F401
+    from headrace.storage.s3 import Bucket
+
+    return Bucket(settings, remote.bucket, endpoint=remote.endpoint)
 
 
 def push_key(settings: Settings) -> str:
@@ -116,16 +117,16 @@ def _all_there(settings: Settings, remote: Remote) -> str:
 
 def _results(settings: Settings, remote: Remote) -> tuple[set[str], set[str]]:
     """Entries of the run-cache on this machine and in the bucket."""
-    from headrace.storage.s3 import Bucket
-
-    bucket = Bucket(settings, remote.bucket, endpoint=remote.endpoint)
+    bucket = _bucket(settings, remote)
     there = {each.key.removeprefix(remote.prefix) for each in bucket.objects(f"{remote.prefix}runs/")}
     cache = cache_folder(settings.project)
     return {path.relative_to(cache).as_posix() for path in cache.glob("runs/??/*/*")}, there
 
 
-def pull(settings: Settings, say: Callable[[str], Any]) -> str:
+def pull(settings: Settings, say: Callable[[str], Any], using: Launcher | None = None) -> str:
     """Bring outputs and run-cache here and check the outputs out; every object is compared with its hash on the way.
+
+    DVC's process is a new one by default.
 
     Where nothing here has changed since a pull that brought all of it, and the bucket has no new result, DVC is not asked.
 
@@ -143,7 +144,7 @@ def pull(settings: Settings, say: Callable[[str], Any]) -> str:
                 return HERE
         say(f"from {remote.url}: outputs and run-cache")
         try:
-            counts = _ask(Launcher(settings.project, client_variables(settings)), settings, "pull", say, bar=True)
+            counts = _ask(using or Launcher(settings.project, client_variables(settings)), settings, "pull", say, bar=True)
         except EngineError as error:
             raise EngineError(f"{error}{_named(settings, remote)} {DOUBT}") from None
         write_text(mark, _marks(settings))
@@ -207,7 +208,8 @@ def _ask(
     using: AbstractContextManager[Launcher], settings: Settings, operation: str, say: Callable[[str], Any], *, bar: bool
 ) -> Any:
     with using as launcher, Shown(operation, say, launcher.end_all, bar=bar) as shown:
-        answer = launcher.perform(operation, lambda line: shown.take(line, PROGRESS), progress=True)
+        environment = {**launcher.set_since(), **client_variables(settings)}
+        answer = launcher.perform(operation, lambda line: shown.take(line, PROGRESS), environment=environment, progress=True)
     if shown.is_stalled:
         raise EngineError(
             f"{operation} stood still: less than {MIN_BYTES_PER_S / 1000:g} kB a second for {GRACE_S:g} s. Look at the network and "

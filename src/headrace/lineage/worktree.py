@@ -17,7 +17,8 @@ from headrace.lineage.code import CHANGES, git
 from headrace.lineage.evidence import Evidence
 from headrace.processes import ProcessId
 from headrace.settings import Settings, environment_bin
-from headrace.storage.dvc_remote import client_variables, with_values
+from headrace.storage.dvc_config import with_values
+from headrace.storage.dvc_remote import client_variables
 from headrace.variables import child_environment
 
 OWNER = "owner.json"

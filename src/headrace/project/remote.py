@@ -2,7 +2,7 @@
 
 from headrace.errors import ConfigError, EngineError
 from headrace.settings import Settings
-from headrace.storage.dvc_remote import Remote, check_verified, default_remote, write_remote
+from headrace.storage.dvc_config import Remote, check_verified, default_remote, write_remote
 
 PROBE = ".headrace-probe"
 PROBE_CONTENT = b"headrace remote add writes this, reads it back and deletes it\n"

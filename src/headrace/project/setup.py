@@ -7,7 +7,7 @@ from headrace.errors import ConfigError
 from headrace.project.checkouts import register_checkout
 from headrace.project.merge_driver import install
 from headrace.settings import Settings, environment_bin
-from headrace.storage.dvc_remote import with_values
+from headrace.storage.dvc_config import with_values
 from headrace.storage.local import write_text
 from headrace.variables import child_environment
 

@@ -16,7 +16,8 @@ from headrace.fingerprint import file_md5
 from headrace.project.lock_merge import parse_yaml
 from headrace.settings import Settings
 from headrace.state.git import Repository
-from headrace.storage.dvc_remote import cache_folder, cached, default_remote, folder_md5
+from headrace.storage.dvc_config import cache_folder, default_remote
+from headrace.storage.dvc_remote import cached, folder_md5
 
 MAX_BYTES = 20_000_000
 """An output beyond this is not read for a comparison."""

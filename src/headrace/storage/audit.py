@@ -10,7 +10,8 @@ from pathlib import Path
 from headrace.errors import ConfigError, DataError
 from headrace.fingerprint import file_md5
 from headrace.settings import Settings
-from headrace.storage.dvc_remote import Need, Remote, cache_folder, cached, default_remote, needed
+from headrace.storage.dvc_config import Remote, cache_folder, default_remote
+from headrace.storage.dvc_remote import Need, cached, needed
 from headrace.storage.objects import Stored
 from headrace.storage.s3 import Bucket
 
@@ -60,7 +61,7 @@ class Audit:
         return f"{self.remote}: {self.objects:,} objects, {self.size / 1e6:,.1f} MB, {self.hashed:,} hashed; {state}{mended}"
 
 
-def audit(settings: Settings, *, sample: int | None = SAMPLE, repair: bool = False) -> Audit:
+def audit(settings: Settings, bucket: Bucket | None = None, *, sample: int | None = SAMPLE, repair: bool = False) -> Audit:
     """Compare the default remote with dvc.lock.
 
     A listing tells what is missing, sizes, and for most objects the MD5 that the server took at storing. That leaves what changed
@@ -68,6 +69,7 @@ def audit(settings: Settings, *, sample: int | None = SAMPLE, repair: bool = Fal
 
     Args:
         settings: of this machine and project.
+        bucket: that of the default remote, where a client of it is at hand.
         sample: how many to hash beside those that look wrong; None: all.
         repair: store missing and corrupted ones again from this machine's cache, where the copy hashes right.
 
@@ -76,7 +78,7 @@ def audit(settings: Settings, *, sample: int | None = SAMPLE, repair: bool = Fal
         EngineError: the server does not answer.
     """
     remote = bucket_remote(settings.project)
-    bucket = Bucket(settings, remote.bucket, endpoint=remote.endpoint)
+    bucket = bucket or Bucket(settings, remote.bucket, endpoint=remote.endpoint)
     cache = cache_folder(settings.project)
     needs = needed(settings.project, lambda need: _read_list(need, bucket, remote, cache))
     stored = {each.key: each for each in _stored(bucket, remote, needs)}

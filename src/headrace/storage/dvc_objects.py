@@ -9,7 +9,8 @@ from pathlib import Path
 from headrace.errors import DataError
 from headrace.fingerprint import file_md5
 from headrace.settings import Settings
-from headrace.storage.dvc_remote import Remote, cache_folder, cached, default_remote
+from headrace.storage.dvc_config import Remote, cache_folder, default_remote
+from headrace.storage.dvc_remote import cached
 from headrace.storage.s3 import Bucket
 
 

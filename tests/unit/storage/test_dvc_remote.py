@@ -1,4 +1,4 @@
-"""How DVC's files are read and written: the remote, the cache's layout, what dvc.lock needs; and which keys reach which server."""
+"""How DVC's files are read and written: the cache's layout, what dvc.lock needs; and which keys reach which server."""
 
 import hashlib
 import json
@@ -9,17 +9,8 @@ import pytest
 from headrace.errors import ConfigError
 from headrace.fingerprint import file_md5
 from headrace.settings import WORKLOAD_IDENTITY, Settings
-from headrace.storage.dvc_remote import (
-    Need,
-    Remote,
-    cache_folder,
-    cached,
-    check_verified,
-    client_variables,
-    default_remote,
-    needed,
-    write_remote,
-)
+from headrace.storage.dvc_config import Remote, cache_folder, write_remote
+from headrace.storage.dvc_remote import Need, cached, client_variables, needed
 
 ENDPOINT = "https://s3.example.com"
 ONE, TWO = (hashlib.md5(content, usedforsecurity=False).hexdigest() for content in (b"one", b"two"))
@@ -44,82 +35,6 @@ def remote(**changes: str | None) -> Remote:
 
 def with_keys(project: Path, **more: str) -> Settings:
     return Settings(project=project, home=project / "home", s3_access_key="AKIAEXAMPLE", s3_secret_key="hush", **more)
-
-
-@pytest.mark.parametrize(
-    ("url", "bucket", "key"),
-    [
-        ("s3://bucket/team/data", "bucket", "team/data/files/md5/0a/bc"),
-        ("s3://bucket/team/", "bucket", "team/files/md5/0a/bc"),
-        ("s3://bucket", "bucket", "files/md5/0a/bc"),
-    ],
-)
-def test_keys_are_those_of_dvc(url: str, bucket: str, key: str) -> None:
-    found = remote(url=url)
-
-    assert (found.bucket, found.key("0abc"), found.is_s3) == (bucket, key, True)
-
-
-def test_what_is_written_is_read_back(project: Path) -> None:
-    path = write_remote(project, remote(), shared=True)
-
-    assert default_remote(project) == remote()
-    assert path == project / ".dvc" / "config"
-    assert "verify = true" in path.read_text()
-
-
-def test_the_checkouts_own_file_is_stronger_and_keeps_what_it_had(project: Path) -> None:
-    """As DVC reads them: config.local goes last. The cache that setup wrote there stays."""
-    write_remote(project, remote(), shared=True)
-    (project / ".dvc" / "config.local").write_text("[cache]\n    dir = /elsewhere\n")
-
-    write_remote(project, remote(url="s3://own", endpoint=None), shared=False)
-
-    found = default_remote(project)
-    assert found is not None
-    assert found.url == "s3://own"
-    assert cache_folder(project) == Path("/elsewhere")
-
-
-def test_a_second_remote_of_the_name_replaces_the_first(project: Path) -> None:
-    """An endpoint that was left behind would send the keys to the old server."""
-    write_remote(project, remote(), shared=True)
-    write_remote(project, remote(endpoint=None), shared=True)
-
-    found = default_remote(project)
-    assert found is not None
-    assert found.endpoint is None
-
-
-def test_a_project_without_a_remote_has_none(project: Path) -> None:
-    assert default_remote(project) is None
-
-
-def test_a_default_remote_that_is_not_there_is_named(project: Path) -> None:
-    (project / ".dvc" / "config").write_text("[core]\n    remote = gone\n")
-
-    with pytest.raises(ConfigError, match="the remote 'gone', and there is none"):
-        default_remote(project)
-
-
-def test_a_file_that_cannot_be_read_is_named(project: Path) -> None:
-    (project / ".dvc" / "config").write_text("<<<<<<< ours\n")
-
-    with pytest.raises(ConfigError, match="config"):
-        default_remote(project)
-
-
-@pytest.mark.parametrize(("written", "is_verified"), [("true", True), ("True", True), ("false", False), ("", False)])
-def test_a_remote_that_does_not_compare_is_refused(project: Path, written: str, is_verified: bool) -> None:
-    line = f"    verify = {written}\n" if written else ""
-    (project / ".dvc" / "config").write_text(f"[core]\n    remote = x\n['remote \"x\"']\n    url = s3://b\n{line}")
-    found = default_remote(project)
-
-    assert found is not None
-    assert found.is_verified is is_verified
-    if not is_verified:
-        with pytest.raises(ConfigError, match="dvc remote modify x verify true"):
-            check_verified(found)
 
 
 def test_dvc_gets_the_keys_and_the_checksums_that_other_servers_take(project: Path) -> None:
