@@ -108,9 +108,16 @@ def stage_fingerprint(project: Path, stanza: Stanza, params: Any, made: Mapping[
             "stage": stanza.name,
             "params": params,
             "inputs": inputs,
-            "environment": {name: packages.get(name) for name in stanza.environment},
+            "environment": {name: _version(packages, name) for name in stanza.environment},
         }
     )
+
+
+def _version(packages: Mapping[str, Any], name: str) -> Any:
+    """Of a package, or of one stage of ours in a user's project: `headrace.train`, which DVC reads as nested keys."""
+    package, _, stage = name.partition(".")
+    found = packages.get(package)
+    return found.get(stage) if stage and isinstance(found, Mapping) else found
 
 
 def locked_outs(project: Path) -> dict[str, str]:

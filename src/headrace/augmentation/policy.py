@@ -1,7 +1,7 @@
 """Which random transforms an image goes through, and how far each may go.
 
 One policy serves twice: on the device inside the training loop (`train.augmentation`) and for the extra samples that `augment`
-writes. The order is fixed: affine and elastic (one resampling), crop, flip, light, noise, cutout.
+writes. The order is fixed: affine and elastic (one resampling), crop, flip, light, noise, cutout, own.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,6 +15,7 @@ from torch import Generator, Tensor
 from headrace.augmentation import images
 from headrace.errors import ParamsError
 from headrace.params import Section
+from headrace.plugins import resolve
 
 Policy = Callable[[Tensor, Tensor, int, Generator], Tensor]
 """(images (B, C, H, W) float32 in [0, 1], record index (B,) int64, epoch, generator) -> images of the same shape."""
@@ -93,6 +94,9 @@ class PolicyConfig(Section):
     """Standard deviation of Gaussian noise, where white is 1."""
     cutout: int = Field(default=0, ge=0)
     """Side in pixels of a square that is painted over; 0 for none."""
+    own: str | None = None
+    """A transform of your own, `module:function`, called last as function(images, draw): float32 (B, C, H, W) in [0, 1] in and out,
+    random numbers from `draw.uniform` and `draw.integers`."""
 
     @model_validator(mode="after")
     def _affine_does_something(self) -> Self:
@@ -132,6 +136,7 @@ def build_policy(config: PolicyConfig, input_shape: Sequence[int], *, where: str
             _light_step(config),
             _noise_step(config.noise),
             _cutout_step(config.cutout),
+            _own_step(config.own),
         )
         if step is not None
     ]
@@ -233,6 +238,24 @@ def _noise_step(deviation: float) -> Step | None:
     def step(x: Tensor, draw: Draw) -> Tensor:
         noise = torch.randn(x.shape, generator=draw.generator, device=draw.generator.device).to(x.device)
         return images.add_noise(x, noise * deviation)
+
+    return step
+
+
+def _own_step(function: str | None) -> Step | None:
+    if function is None:
+        return None
+    if ":" not in function:
+        raise ParamsError(f"augmentation: own is '{function}'; a transform of your own is `module:function`.")
+    transform: Step = resolve("augmentation", function, None, where="augment.policy.own")
+
+    def step(x: Tensor, draw: Draw) -> Tensor:
+        changed = transform(x, draw)
+        if changed.shape != x.shape or changed.dtype != x.dtype:
+            raise ParamsError(
+                f"{function} made {changed.dtype} {tuple(changed.shape)} of {x.dtype} {tuple(x.shape)}: shape and type must stay."
+            )
+        return changed
 
     return step
 

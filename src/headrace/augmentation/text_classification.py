@@ -12,7 +12,9 @@ from torch import Tensor
 
 from headrace.augmentation.contract import MakeCopies
 from headrace.augmentation.seeds import copy_seed
+from headrace.errors import ParamsError
 from headrace.params import Section
+from headrace.plugins import resolve
 
 UNKNOWN = 1
 """Number of a token that is not in the vocabulary (headrace/tasks/text_classification.py)."""
@@ -27,10 +29,12 @@ class Policy(Section):
     """Chance of each word to be left out; one word always stays."""
     swap_words: float = Field(default=0.0, ge=0, lt=1)
     """Chance of each word to change places with the next one."""
+    own: str | None = Field(default=None, pattern=r"^[\w.]+:[\w.]+$")
+    """A change of your own, `module:function`, called first as function(text, draw) -> text, with a seeded random.Random."""
 
     @model_validator(mode="after")
     def _does_something(self) -> Self:
-        if not (self.drop_words or self.swap_words):
+        if not (self.drop_words or self.swap_words or self.own):
             raise ValueError("every copy would repeat its original: raise drop_words or swap_words, or leave the policy out")
         return self
 
@@ -64,10 +68,20 @@ def change_text(text: str, policy: Policy, draw: random.Random) -> str:
 def copier(policy: Policy, record: Mapping[str, Any], *, seed: int) -> MakeCopies:
     """Makes copies of texts, one at a time."""
     payload = str(record["payload"])
+    own: Callable[[str, random.Random], str] | None = (
+        resolve("augmentation", policy.own, None, where="augment.policy.own") if policy.own else None
+    )
+
+    def change(text: str, draw: random.Random) -> str:
+        if own is not None:
+            text = own(text, draw)
+            if not isinstance(text, str):
+                raise ParamsError(f"augment.policy.own: {policy.own} gave a {type(text).__name__}; a text is a str.")
+        return change_text(text, policy, draw)
 
     def copies(table: pa.Table, todo: Sequence[tuple[int, int]]) -> dict[str, pa.Array]:
         ids, texts = table["id"].to_pylist(), table[payload].to_pylist()
-        changed = [change_text(texts[row], policy, random.Random(copy_seed(seed, ids[row], copy))) for row, copy in todo]
+        changed = [change(texts[row], random.Random(copy_seed(seed, ids[row], copy))) for row, copy in todo]
         return {payload: pa.array(changed, pa.string())}
 
     return copies

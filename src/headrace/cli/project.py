@@ -62,6 +62,47 @@ def merge_lock(base: Path, ours: Path, theirs: Path, name: str) -> None:
         typer.echo(note, err=True)
 
 
+@commands.command(no_args_is_help=True)
+def init(
+    folder: Annotated[Path, typer.Argument(help="The new project's folder; it must be new or empty.")],
+    task: Annotated[str, typer.Option("--task", help="text-classification, image-classification.")],
+    data: Annotated[
+        Path, typer.Option("--data", help="A table (.csv, .jsonl, .parquet), a folder or an archive; it stays where it is.")
+    ],
+    text: Annotated[str | None, typer.Option("--text", help="Column of the text.")] = None,
+    label: Annotated[str | None, typer.Option("--label", help="Column of the class.")] = None,
+    split: Annotated[str | None, typer.Option("--split", help="Column that says train, validation or test.")] = None,
+    encoding: Annotated[str | None, typer.Option("--encoding", help="Of a text file that is not UTF-8, such as cp1252.")] = None,
+    delimiter: Annotated[str | None, typer.Option("--delimiter", help="Between the cells of a CSV file; default: found.")] = None,
+) -> None:
+    """Start a project of your own with your own data: files, a first suite from what the data hold, a repository.
+
+    Examples: [bold]headrace init reviews --task text-classification --data reviews.csv --text body --label stars[/] ·
+    [bold]headrace init photos --task image-classification --data pictures.zip[/]
+    """
+    from headrace.cli.app import terminated_like_ctrl_c
+    from headrace.starting.project import Wish, start
+
+    with terminated_like_ctrl_c():
+        started = start(Wish(folder, task, data, text, label, split, encoding, delimiter))
+    for line in started.lines:
+        typer.echo(line)
+
+
+@commands.command("lock")
+def lock_packages() -> None:
+    """Write requirements.lock and environment.json of your project from what is installed, as after an upgrade. Then --dry-run.
+
+    Example: [bold]pip install -U headrace && headrace lock && headrace run --dry-run[/]
+    """
+    from headrace.project.locking import lock
+
+    changed = lock(read_settings().project)
+    for line in changed:
+        typer.echo(line)
+    typer.echo("requirements.lock and environment.json are new: headrace run --dry-run" if changed else "nothing has changed")
+
+
 @recipe_app.command("list")
 def recipe_list() -> None:
     """The recipes of this project; a star marks the one in use.

@@ -20,6 +20,7 @@ from headrace.errors import DataError
 from headrace.evaluation.calibration import expected_calibration_error, reliability
 from headrace.evaluation.contract import Judgement
 from headrace.evaluation.mistakes import confused_pairs, worst_mistakes
+from headrace.evaluation.own import own_metrics
 from headrace.evaluation.plots import draw
 from headrace.evaluation.predictions import Predictions, read_baselines, read_measured, read_predictions
 from headrace.evaluation.significance import wilson_interval
@@ -39,6 +40,9 @@ class Options(Section):
     worst_mistakes: Annotated[int, Field(ge=0, le=1000)] = 24
     """Mistakes listed with their ids, worst first."""
     confused_pairs: Annotated[int, Field(ge=0, le=1000)] = 10
+    metrics: dict[str, str] = Field(default={})
+    """Metrics of your own by name, each `module:function`, called as function(labels=, probabilities=) with int64 (N,) and float (N, K);
+    `thresholds` may name them."""
 
 
 def judge(predictions: Path, baselines: Path, model: dict[str, Any], options: Options) -> Judgement:
@@ -56,13 +60,14 @@ def judge(predictions: Path, baselines: Path, model: dict[str, Any], options: Op
     confusion = confusion_matrix(test.labels, test.predicted, labels=np.arange(len(classes)))
     slices = _slices(test, read_measured(predictions, test))
     bins = reliability(test.probabilities, test.labels, bins=options.calibration_bins)
+    metrics = _metrics(test, per_class, bins=options.calibration_bins)
     return Judgement(
         records=len(test.ids),
         digest=test.digest(),
         score_name="accuracy",
         scores=test.correct,
         baseline_scores={name: other.correct for name, other in others.items()},
-        metrics=_metrics(test, per_class, bins=options.calibration_bins),
+        metrics={**metrics, **own_metrics(options.metrics, metrics, labels=test.labels, probabilities=test.probabilities)},
         notes=notes,
         details={
             "classes": classes,
