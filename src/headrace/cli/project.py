@@ -14,6 +14,9 @@ stage_app = typer.Typer(no_args_is_help=True, help="Stages of this project.")
 commands.add_typer(recipe_app, name="recipe")
 commands.add_typer(stage_app, name="stage")
 
+STARTS = ("image-classification", "text-classification")
+"""Tasks that `headrace init` knows, as headrace/starting has them."""
+
 
 @commands.command()
 def lint(
@@ -65,7 +68,7 @@ def merge_lock(base: Path, ours: Path, theirs: Path, name: str) -> None:
 @commands.command(no_args_is_help=True)
 def init(
     folder: Annotated[Path, typer.Argument(help="The new project's folder; it must be new or empty.")],
-    task: Annotated[str, typer.Option("--task", help="text-classification, image-classification.")],
+    task: Annotated[str, typer.Option("--task", help=f"What one record is: {', '.join(STARTS)}.")],
     data: Annotated[
         Path, typer.Option("--data", help="A table (.csv, .jsonl, .parquet), a folder or an archive; it stays where it is.")
     ],

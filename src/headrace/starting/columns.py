@@ -121,8 +121,8 @@ def short(value: object) -> str:
 
 
 def first_counts(counts: Mapping[str, int], limit: int = 6) -> str:
-    """'good 12, bad 3', and how many more there are."""
-    shown = ", ".join(f"{name[:40]} {count:,}" for name, count in islice(counts.items(), limit))
+    """'good (12), bad (3)', and how many more there are."""
+    shown = ", ".join(f"{name[:40]} ({count:,})" for name, count in islice(counts.items(), limit))
     return shown + (f" and {len(counts) - limit} more" if len(counts) > limit else "")
 
 

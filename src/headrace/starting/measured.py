@@ -161,18 +161,22 @@ def _between(line: Mapping[str, Any], values: np.ndarray, outside: int) -> Rule:
     """Half the smallest to twice the largest value, within the task's own limits."""
     smallest, middle, largest = (float(np.quantile(values, q)) for q in (0, 0.5, 1))
     low, high = line.get("min_value"), line.get("max_value")
-    lowest = _round(smallest / 2 if smallest > 0 else smallest * 2, down=True, whole=np.issubdtype(values.dtype, np.integer))
-    highest = _round(largest * 2 if largest > 0 else largest / 2, down=False, whole=np.issubdtype(values.dtype, np.integer))
+    whole = bool(np.issubdtype(values.dtype, np.integer))
+    lowest = _round(smallest / 2 if smallest > 0 else smallest * 2, down=True, whole=whole)
+    highest = _round(largest * 2 if largest > 0 else largest / 2, down=False, whole=whole)
     limits = {
         "min_value": lowest if low is None else max(low, lowest),
         "max_value": highest if high is None else min(high, highest),
     }
     told = f"{short(smallest)} to {short(largest)} in these records, {short(round(middle, 2))} in the middle; half and twice that"
+    if smallest == largest:
+        told = f"{short(smallest)} in each of these records; half and twice that"
     if outside:
         told += f". {outside:,} of them are refused by the task's own limit"
     head = {key: value for key, value in line.items() if key not in ("min_value", "max_value", "reason")}
-    is_own = limits == {"min_value": low, "max_value": high}
-    reason = line.get("reason") if is_own else f"{str(line['column']).replace('_', ' ')} out of range"
+    reason = str(line.get("reason", ""))
+    if not reason.endswith("out of range") and limits != {"min_value": low, "max_value": high}:
+        reason = f"number of {line['column']} out of range" if whole else f"{line['column']} out of range"
     return Rule({**head, **limits, "reason": reason}, f"{told}.")
 
 

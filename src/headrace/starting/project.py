@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from headrace import plugins
-from headrace.errors import ConfigError, ParamsError
+from headrace.errors import ConfigError, FormatError, ParamsError
 from headrace.formats.record import SourceFile
 from headrace.params import did_you_mean
 from headrace.project.environment import LOCK, revisions
@@ -58,7 +58,7 @@ class Wish:
 
 def start_names() -> list[str]:
     """Tasks that a project can be started for, as the command line spells them."""
-    return [name.replace("_", "-") for name in plugins.names("tasks") if name in plugins.names("starting")]
+    return [name.replace("_", "-") for name in plugins.names("tasks") if name in plugins.names("starting") and name != "contract"]
 
 
 def start(wish: Wish) -> Started:
@@ -74,7 +74,7 @@ def start(wish: Wish) -> Started:
     target = _target(wish.folder, data)
     with _whole_or_not_at_all(target) as folder:
         source, files = _source(data, target, folder)
-        look = part.look(Request(data, files, wish.text, wish.label, wish.split, wish.encoding, wish.delimiter))
+        look = _looked(part, Request(data, files, wish.text, wish.label, wish.split, wish.encoding, wish.delimiter))
         _write(folder, target.name, look, source)
         findings = [str(finding) for finding in lint(folder, fix=True)]
         if findings:
@@ -82,6 +82,17 @@ def start(wish: Wish) -> Started:
         shutil.rmtree(folder / ".headrace", ignore_errors=True)  # notes on paths that are about to change
         committed = _commit(folder)
     return Started(target, list(_told(wish, look, committed=committed)))
+
+
+def _looked(part: Start, request: Request) -> FirstLook:
+    try:
+        return part.look(request)
+    except FormatError as error:
+        # The message names keys of a params.yaml that is not there yet.
+        told = str(error).replace(
+            " Set collect.options.encoding, for instance to latin-1, or", " Add --encoding latin-1 (or cp1252), or"
+        )
+        raise FormatError(told.partition("; collect.options.invalid_bytes")[0]) from None
 
 
 def _part(task: str) -> Start:

@@ -1,7 +1,7 @@
 """A first look at texts with classes: a table with a column of texts, or text files in folders named after their classes."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,8 @@ from headrace.starting.texts import base_suite, judged_changes
 _READERS: dict[str, Any] = {"csv": csv, "jsonl": jsonl, "parquet": parquet, "text_folder": text_folder}
 _SHORT = 60
 """Words up to which a text is a sentence or two."""
+_FEW = 5_000
+"""Texts below which a bag of words was the better network: on 1,200 film reviews .69 of accuracy, with a block of attention .61."""
 
 
 def look(request: Request) -> FirstLook:
@@ -99,13 +101,15 @@ def _training(measured: Measured) -> dict[str, tuple[Any, str]]:
     records = len(words)
     long = float(np.quantile(words, 0.95))
     tokens = int(min(400, max(16, 8 * math.ceil(long * 1.25 / 8))))  # signs count as tokens, too
-    epochs = max(2, min(10, round(30_000 / max(records, 1))))
-    smooth: Callable[[str], str] = lambda reason: f"{reason}; a choice to try"  # noqa: E731
+    epochs = max(2, min(20, round(30_000 / max(records, 1))))
     changes: dict[str, tuple[Any, str]] = {
         "train.encoding.max_tokens": (tokens, f"95 % of the texts have up to {long:,.0f} words"),
-        "train.epochs": (epochs, smooth(f"{records:,} records")),
+        "train.epochs": (epochs, f"{records:,} records; a choice to try"),
         "train.batch_size": (16 if records < 4_000 else 32 if records < 50_000 else 64, ""),
     }
+    if records < _FEW:
+        options = {"width": 64, "blocks": 0, "heads": 2, "dropout": 0.3, "token_dropout": 0.5}
+        changes["train.network_options"] = (options, "blocks: 0 is a bag of words; attention wants more texts")
     if np.median(words) <= _SHORT:
         changes["split.near_duplicate_tolerance"] = (0.1, "share of the runs of three words that only one of two texts has")
         changes["train.encoding.min_count"] = (1, "")

@@ -1,5 +1,6 @@
 """The files of a new project as texts: params.yaml, dvc.yaml and the suite, each made from the reference project's own."""
 
+import math
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from headrace.starting.contract import FirstLook, Rule
 from headrace.starting.measured import Measured
 
 TEMPLATE = Path(__file__).resolve().parent / "template"
-"""Links into the reference project; a wheel has their contents."""
+"""Files of the reference project, most of them links to it; a wheel has their contents."""
 
 _LINE = 130
 
@@ -35,10 +36,17 @@ def judged_changes(measured: Measured) -> dict[str, tuple[Any, str]]:
     largest = max(measured.classes, key=lambda name: measured.classes[name])
     share = measured.classes[largest] / total
     least = round(share + (1 - share) / 5, 2)
+    test = measured.splits.get("test") or max(1, total // 5)
+    # Where two equally good models differ on a fifth of the records, the paired interval reaches this far below zero.
+    margin = max(0.02, math.ceil(100 * 2.4 * math.sqrt(0.2 / test)) / 100)
     changes: dict[str, tuple[Any, str]] = {
         "evaluate.thresholds.min_accuracy": (least, f"always saying {largest!r} reaches {share:.2f}; raise it to what you need"),
-        "evaluate.thresholds.max_ece": (0.15, "how far confidence and accuracy may differ"),
-        "evaluate.max_regression": (0.05, "of accuracy, below the best baseline, at the lower bound of the paired interval"),
+        "evaluate.thresholds.max_ece": (0.15 if total >= 2000 else 0.25, "how far confidence and accuracy may differ"),
+        "train.calibrate": (True, ""),
+        "evaluate.max_regression": (
+            margin,
+            f"of accuracy, below the best baseline: about what {test:,} test records can tell apart",
+        ),
         "augment.copies": (0, "extra samples of every training record; 0 makes none"),
         "promote.require": ("not_worse", "better: shown to be, which takes thousands of test records between two good models"),
         "promote.max_regression": (
@@ -107,8 +115,8 @@ def dag_text(revisions: Sequence[str]) -> str:
     Args:
         revisions: stages that have one.
     """
-    text = template("dvc.yaml")
-    for stage in read_stages(read_yaml(TEMPLATE / "dvc.yaml")):
+    text = template("dag")
+    for stage in read_stages(read_yaml(TEMPLATE / "dag")):
         own = [f"headrace.{stage.name}"] if stage.name in revisions else []
         text = dagedit.set_deps(text, stage.name, [dep for dep in stage.deps if not dep.startswith("src/")])
         text = dagedit.set_params(text, stage.name, stage.name, sorted([*stage.packages, *own]))
