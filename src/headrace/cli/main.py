@@ -3,13 +3,13 @@
 import sys
 from typing import NoReturn
 
-from headrace.cli import models, pipeline, project, schedules, services, sources, storage
+from headrace.cli import models, pipeline, project, schedules, services, sources, storage, suite
 from headrace.cli.app import State, app
 from headrace.errors import ConfigError, HeadraceError
 
 STOPPED = 130
 
-for module in (pipeline, project, sources, storage, models, services, schedules):  # the order of `headrace --help`
+for module in (pipeline, project, sources, suite, storage, models, services, schedules):  # the order of `headrace --help`
     app.add_typer(module.commands)
 
 

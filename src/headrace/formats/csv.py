@@ -2,13 +2,16 @@
 
 import csv
 from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
 
 from pydantic import Field
 
 from headrace.errors import FormatError
+from headrace.formats.kinds import LOOKED_AT, add_file, kinds
 from headrace.formats.opening import INVALID, MAX_LINE_BYTES, iter_lines
 from headrace.formats.record import RawRecord, SourceFile
-from headrace.formats.tables import ColumnOptions, RowReader
+from headrace.formats.tables import ColumnOptions, RowReader, tables_among
 
 TABLES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 
@@ -31,28 +34,45 @@ def read(files: Sequence[SourceFile], options: Options) -> Iterator[RawRecord]:
     Raises:
         FormatError: no header, no row, a column twice, broken quoting, or the first row does not match the header.
     """
-    csv.field_size_limit(MAX_LINE_BYTES)
-    # Beside a table of paths lie the files it names.
-    tables = [file for file in files if file.name.lower().endswith(TABLES)] if options.payload_as == "path" else files
-    if not tables:
-        raise FormatError(f"none of {len(files)} files is a table ({', '.join(TABLES)}).")
-    for file in tables:
+    for file in tables_among(files, TABLES, options):
         try:
             yield from _read_table(file, files, options)
         except csv.Error as error:
             raise FormatError(f"{file}: {error}. Correct collect.options.quote or delimiter, or the file.") from None
 
 
-def _read_table(file: SourceFile, files: Sequence[SourceFile], options: Options) -> Iterator[RawRecord]:
+def columns(files: Sequence[SourceFile], options: Options) -> dict[str, dict[str, str]]:
+    """Column names of each source, and the kind of what stands in them. Errors as `read`, as far as the first rows show them."""
+    given: dict[str, dict[str, str]] = {}
+    for file in tables_among(files, TABLES, options):
+        try:
+            rows = _rows(file, options)
+            names = _names(rows, options)
+            whole = (cells for cells in islice(rows, LOOKED_AT) if len(cells) == len(names))
+            add_file(given, file.source, kinds(names, whole))
+        except csv.Error as error:
+            raise FormatError(f"{file}: {error}. Correct collect.options.quote or delimiter, or the file.") from None
+    return given
+
+
+def _rows(file: SourceFile, options: Options) -> Any:
+    """Csv's reader, of a type it does not name."""
+    csv.field_size_limit(MAX_LINE_BYTES)
     lines = (
         line + "\n" for line in iter_lines(file, encoding=options.encoding, keep_invalid=options.invalid_bytes == "quarantine")
     )
-    rows = (
-        csv.reader(lines, delimiter=options.delimiter, quotechar=options.quote, strict=True)
-        if options.quote
-        else csv.reader(lines, delimiter=options.delimiter, quoting=csv.QUOTE_NONE, strict=True)
-    )
-    names = options.columns or [name.strip() for name in next(rows, [])]
+    if options.quote:
+        return csv.reader(lines, delimiter=options.delimiter, quotechar=options.quote, strict=True)
+    return csv.reader(lines, delimiter=options.delimiter, quoting=csv.QUOTE_NONE, strict=True)
+
+
+def _names(rows: Any, options: Options) -> list[str]:
+    return options.columns or [name.strip() for name in next(rows, [])]
+
+
+def _read_table(file: SourceFile, files: Sequence[SourceFile], options: Options) -> Iterator[RawRecord]:
+    rows = _rows(file, options)
+    names = _names(rows, options)
     reader = RowReader(file, names, options, files)
     count = 0
     for cells in rows:

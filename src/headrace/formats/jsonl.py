@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from headrace.errors import FormatError
+from headrace.formats.kinds import EMPTY, LOOKED_AT, add_file, kind_of, together
 from headrace.formats.opening import INVALID, iter_lines
 from headrace.formats.record import RawRecord, SourceFile
-from headrace.formats.tables import ColumnOptions, RowReader
+from headrace.formats.tables import ColumnOptions, RowReader, tables_among
 
 TABLES = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz")
 
@@ -24,11 +26,21 @@ def read(files: Sequence[SourceFile], options: Options) -> Iterator[RawRecord]:
     Raises:
         FormatError: there is no line, the first line is no object, or it misses a key that the options name.
     """
-    tables = [file for file in files if file.name.lower().endswith(TABLES)] if options.payload_as == "path" else files
-    if not tables:
-        raise FormatError(f"none of {len(files)} files is a table ({', '.join(TABLES)}).")
-    for file in tables:
+    for file in tables_among(files, TABLES, options):
         yield from _read_table(file, files, options)
+
+
+def columns(files: Sequence[SourceFile], options: Options) -> dict[str, dict[str, str]]:
+    """Keys of each source, and the kind of what stands under them; a line that is no object tells nothing."""
+    given: dict[str, dict[str, str]] = {}
+    for file in tables_among(files, TABLES, options):
+        found: dict[str, str] = {}
+        lines = iter_lines(file, encoding=options.encoding, keep_invalid=options.invalid_bytes == "quarantine")
+        for line in islice(filter(str.strip, lines), LOOKED_AT):
+            for name, value in (_parse(line)[0] or {}).items():
+                found[name] = together(found.get(name, EMPTY), kind_of(value))
+        add_file(given, file.source, found)
+    return given
 
 
 def _read_table(file: SourceFile, files: Sequence[SourceFile], options: Options) -> Iterator[RawRecord]:

@@ -6,9 +6,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.errors import FormatError
+from headrace.formats.kinds import LOOKED_AT, add_file, kinds
 from headrace.formats.opening import describe
 from headrace.formats.record import RawRecord, SourceFile
-from headrace.formats.tables import ColumnOptions, RowReader
+from headrace.formats.tables import ColumnOptions, RowReader, tables_among
 
 TABLES = (".parquet", ".pq")
 _BATCH_ROWS = 1024
@@ -25,20 +26,17 @@ def read(files: Sequence[SourceFile], options: Options) -> Iterator[RawRecord]:
     Raises:
         FormatError: damaged, no row, a column of a type that is no plain data, or files of different schemas.
     """
-    tables = [file for file in files if file.name.lower().endswith(TABLES)] if options.payload_as == "path" else list(files)
-    if not tables:
-        raise FormatError(f"none of {len(files)} files is a table ({', '.join(TABLES)}).")
-    first: tuple[SourceFile, pa.Schema] | None = None
-    for file in tables:
+    first: dict[str, tuple[SourceFile, pa.Schema]] = {}
+    for file in tables_among(files, TABLES, options):
         _check_start(file)
         try:
             with pq.ParquetFile(file.path, page_checksum_verification=True) as table:
                 schema = table.schema_arrow.remove_metadata()
-                if first is None:
-                    first = (file, schema)
+                before, expected = first.setdefault(file.source, (file, schema))
+                if before is file:
                     _check_types(file, schema)
-                elif not schema.equals(first[1]):
-                    raise FormatError(f"{file} has another schema than {first[0].name}: {_difference(first[1], schema)}.")
+                elif not schema.equals(expected):
+                    raise FormatError(f"{file} has another schema than {before.name}: {_difference(expected, schema)}.")
                 if not table.metadata.num_rows:
                     raise FormatError(f"{file} holds no row.")
                 reader = RowReader(file, schema.names, options, files)
@@ -49,6 +47,21 @@ def read(files: Sequence[SourceFile], options: Options) -> Iterator[RawRecord]:
                         number += 1
         except (pa.ArrowException, OSError) as error:
             raise FormatError(f"{file} is damaged ({' '.join(str(error).split())[:200]}). Fetch it again.") from None
+
+
+def columns(files: Sequence[SourceFile], options: Options) -> dict[str, dict[str, str]]:
+    """Column names of each source, and the kind of what stands in them. Errors as `read`, as far as the first rows show them."""
+    given: dict[str, dict[str, str]] = {}
+    for file in tables_among(files, TABLES, options):
+        _check_start(file)
+        try:
+            with pq.ParquetFile(file.path, page_checksum_verification=True) as table:
+                first = next(table.iter_batches(LOOKED_AT), None)
+        except (pa.ArrowException, OSError) as error:
+            raise FormatError(f"{file} is damaged ({' '.join(str(error).split())[:200]}). Fetch it again.") from None
+        if first is not None:
+            add_file(given, file.source, kinds(first.schema.names, (row.values() for row in first.to_pylist())))
+    return given
 
 
 def _check_start(file: SourceFile) -> None:

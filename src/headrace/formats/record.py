@@ -45,7 +45,11 @@ class RawRecord:
 
 
 class Format(Protocol):
-    """A module of this room: options and a reader."""
+    """A module of this room: options and a reader.
+
+    One of tables also has `columns(files, options)`, as formats/csv.py: source to column to kind, which `validate` compares with
+    the accepted data.
+    """
 
     Options: type[Section]
 

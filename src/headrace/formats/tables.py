@@ -34,6 +34,8 @@ class ColumnOptions(Section):
     """How one payload column is read: pixels is a list of numbers, path a file of the same source relative to the table."""
     label: str | None = "label"
     """Column of the class; null when there is none."""
+    names: dict[str, str] = Field(default_factory=dict)
+    """What classes are called, where the column has another sign for them, such as {"1": negative, "5": positive}."""
     split: str | None = None
     """Column with train, validation or test; null when there is none."""
     invalid_bytes: Literal["refuse", "quarantine"] = "refuse"
@@ -48,6 +50,18 @@ class ColumnOptions(Section):
             if name is not None and name in payload:
                 raise ValueError(f"column {name!r} is payload and label or split at once")
         return self
+
+
+def tables_among(files: Sequence[SourceFile], endings: Sequence[str], options: ColumnOptions) -> list[SourceFile]:
+    """The tables: every file, or, where tables name other files of their source, those with such an ending.
+
+    Raises:
+        FormatError: there is none.
+    """
+    tables = [file for file in files if options.payload_as != "path" or file.name.lower().endswith(tuple(endings))]
+    if not tables:
+        raise FormatError(f"none of {len(files)} files is a table ({', '.join(endings)}).")
+    return tables
 
 
 class RowReader:
@@ -82,6 +96,8 @@ class RowReader:
         label = _text(row[options.label]) if options.label is not None else None
         if label == "":
             return self.fault(position, "label: empty", row)
+        if label is not None:
+            label = options.names.get(label, label)
         split = file.split
         if options.split is not None and not split:
             given = _text(row[options.split]).lower()

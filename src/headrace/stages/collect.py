@@ -10,7 +10,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
+from headrace.dataset.given_columns import write_given_columns
 from headrace.intake.contract import check_parts
+from headrace.intake.reading import SourceReading, choose_readers, given_columns, read_all
 from headrace.intake.records import write_records
 from headrace.intake.tally import FaultCount, SourceSummary, summarize
 from headrace.listening import Progress, SilentProgress
@@ -35,6 +37,8 @@ class Params(Section):
     """Options of one record, typed by the task."""
     sources: Annotated[list[Source], AfterValidator(check_names)] = Field(min_length=1)
     """What to read, in this order; data/sources.lock pins the bytes."""
+    per_source: dict[str, SourceReading] = Field(default_factory=dict)
+    """By name of a source: how it is read, where that is not how the others are. All of them make one data set."""
     classes: list[str | int] | None = None
     """Class names in the order of their integer labels; a record of another class is faulty. Null: those that occur."""
 
@@ -59,19 +63,21 @@ def run(params: Params, *, sources: Path, out: Out, places: Places, progress: Pr
     """Read, decode and measure every record of the sources."""
     progress = progress or SilentProgress()
     intake = resolve("intake", params.task, None, where="collect.task")
-    reader = resolve("formats", params.format, None, where="collect.format")
     check_parts(intake, ("RecordOptions", "make_rows"), where=f"collect.task is '{params.task}'")
-    check_parts(reader, ("Options", "read"), where=f"collect.format is '{params.format}'")
     record = parse_section(params.record, "collect.record", intake.RecordOptions, where="params.yaml")
-    options = parse_section(params.options, "collect.options", reader.Options, where="params.yaml")
+    readers = choose_readers(params.format, params.options, params.per_source, names=[source.name for source in params.sources])
     lock = read_lock(sources)
     check(params.sources, lock, where=sources.name)
     files = fetch(params.sources, lock, places, progress)
     classes = None if params.classes is None else [str(name) for name in params.classes]
+    readings = readers.readings(files)
     with unchanged(files):
+        given = given_columns(readings)
         tally = write_records(
-            lambda: reader.read(files, options), out, intake, record, task=params.task, classes=classes, progress=progress
+            lambda: read_all(readings), out, intake, record, task=params.task, classes=classes, progress=progress
         )
+        if given:
+            write_given_columns(out, given)
     faulty = sum(fault.count for fault in tally.faults.values())
     return CollectReport(
         headline=f"{tally.rows:,} records" + (f", {faulty:,} of them unreadable" if faulty else ""),

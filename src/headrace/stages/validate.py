@@ -1,7 +1,8 @@
 """Judge every record by its measured columns; quarantine the bad ones, stop when there are too many.
 
 Run by the DAG: python -m headrace.stages validate --raw data/raw --suite expectations/image_classification.yaml
-    --validated data/validated --quarantine data/quarantine --results reports/validation_results.json --report ...
+    --accepted expectations/accepted.json --validated data/validated --quarantine data/quarantine
+    --results reports/validation_results.json --report reports/validate.json
 """
 
 from pathlib import Path
@@ -13,6 +14,7 @@ from headrace.dataset.schema import read_info
 from headrace.listening import Progress, SilentProgress
 from headrace.params import Out, Report, Section
 from headrace.storage.local import write_json
+from headrace.validation.changes import ChangePolicy, ChangeReport, look_for_changes
 from headrace.validation.findings import ExpectationReport, describe
 from headrace.validation.loading import load_engine
 from headrace.validation.measured import read_measured
@@ -25,6 +27,8 @@ class Params(Section):
 
     max_bad_fraction: Annotated[float, Field(ge=0, le=1)] = 0.01
     """Share of all records that may be quarantined before the stage fails."""
+    changes: ChangePolicy = ChangePolicy()
+    """What becomes of a difference to the accepted data."""
 
 
 class ValidateReport(Report):
@@ -43,32 +47,48 @@ class ValidateReport(Report):
     """Records that go on, per class."""
     quarantined_by_reason: dict[str, int]
     """A record can have several reasons."""
+    compared: str
+    """The accepted data that these were compared with."""
+    changes: list[ChangeReport]
+    """What is different from the accepted data."""
     warnings: list[str]
     """Rules below `critical` that do not hold."""
     expectations: list[ExpectationReport]
 
 
 def run(
-    params: Params, *, raw: Path, suite: Path, validated: Out, quarantine: Out, results: Out, progress: Progress | None = None
+    params: Params,
+    *,
+    raw: Path,
+    suite: Path,
+    accepted: Path,
+    validated: Out,
+    quarantine: Out,
+    results: Out,
+    progress: Progress | None = None,
 ) -> ValidateReport:
     """Write the good records, the bad ones with their reasons, and the engine's results; then fail if too many are bad."""
     progress = progress or SilentProgress()
     info = read_info(raw)
     rules = load_suite(suite, classes=info.classes)
     frame = read_measured(raw, rules.columns, where=str(suite))
+    changes = look_for_changes(raw, accepted, params.changes)
     # When the user's files have been read without an error: Great Expectations takes seconds to load.
     load_engine()
     from headrace.validation.verdict import judge, refuse_if_failed
 
-    verdict = judge(rules, frame, classes=info.classes)
+    verdict = judge(rules, frame, classes=info.classes, held_back=changes.reasons)
     write_json(results, verdict.results(rules.name))
     divide(raw, verdict.bad, verdict.reasons, passed=validated, kept_back=quarantine, progress=progress)
+    changes.refuse()
     refuse_if_failed(verdict, max_bad_fraction=params.max_bad_fraction)
 
     labels = verdict.passed["label"].value_counts()
     lines = describe(verdict)
+    differences = len(changes.reports)
+    changed = f", {differences} change{'s' if differences > 1 else ''} to the accepted data" if differences else ""
     return ValidateReport(
-        headline=f"{len(verdict.passed):,} kept, {int(verdict.bad.sum()):,} quarantined",
+        headline=f"{len(verdict.passed):,} kept, {int(verdict.bad.sum()):,} quarantined{changed}",
         rows_in=info.rows,
         rows_out=len(verdict.passed),
         quarantined=int(verdict.bad.sum()),
@@ -77,6 +97,8 @@ def run(
         duplicates=int(verdict.passed["id"].duplicated().sum()),
         classes={name: int(labels.get(index, 0)) for index, name in enumerate(info.classes)},
         quarantined_by_reason={words: len(positions) for words, positions in verdict.reasons if len(positions)},
+        compared=changes.compared,
+        changes=changes.reports,
         warnings=[line.reason for line in lines if not line.success and line.severity != "critical"],
         expectations=lines,
     )

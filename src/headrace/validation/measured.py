@@ -12,8 +12,11 @@ from headrace.dataset.schema import read_info
 from headrace.dataset.shards import read_schema, read_table
 from headrace.errors import ParamsError
 from headrace.params import did_you_mean
+from headrace.validation.profile import is_plain
 
 ALWAYS = ("id", "label", "fault")
+
+GONE = "If the data have it no longer, `headrace suite update` takes its rules out."
 
 
 def read_measured(folder: Path, columns: Sequence[str], *, where: str) -> pd.DataFrame:
@@ -30,20 +33,16 @@ def read_measured(folder: Path, columns: Sequence[str], *, where: str) -> pd.Dat
         ParamsError: a column is absent, or is the payload.
     """
     schema, payload = read_schema(folder), read_info(folder).record.get("payload")
-    measured = [field.name for field in schema if field.name != payload and _is_plain(field.type)]
+    measured = [field.name for field in schema if field.name != payload and is_plain(field.type)]
     for column in columns:
         if column not in schema.names:
-            raise ParamsError(f"{where} names column '{column}', which the data set lacks.{did_you_mean(column, measured)}")
+            raise ParamsError(
+                f"{where} names column '{column}', which the data set lacks.{did_you_mean(column, measured)} {GONE}"
+            )
         if column not in measured:
             raise ParamsError(f"{where} names column '{column}', which holds payload, not a measure.{did_you_mean('', measured)}")
     table = read_table(folder, list(dict.fromkeys([*ALWAYS, *columns])))
     return pd.DataFrame({name: _to_series(table.column(name)) for name in table.column_names})
-
-
-def _is_plain(kind: pa.DataType) -> bool:
-    return not (pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)) and not isinstance(
-        kind, pa.BaseExtensionType
-    )
 
 
 def _to_series(column: pa.ChunkedArray) -> Any:

@@ -30,11 +30,13 @@ class Verdict:
     """bool, one per record: it goes to quarantine."""
     passed: pd.DataFrame
     """Measured columns of the records that go on."""
+    held_back: Sequence[tuple[str, np.ndarray]] = ()
+    """What was kept back before the suite saw it: words and ascending positions."""
 
     @property
     def reasons(self) -> list[tuple[str, np.ndarray]]:
         """Each reason with the positions of the records quarantined for it, ascending; in the order of the suite."""
-        return [(o.check.line.words, o.bad) for o in self.outcomes if quarantines(o)]
+        return [*self.held_back, *((o.check.line.words, o.bad) for o in self.outcomes if quarantines(o))]
 
     def examples(self, positions: np.ndarray) -> list[str]:
         """Ids of the first few records at these positions."""
@@ -65,8 +67,16 @@ def quarantines(outcome: Outcome) -> bool:
     return outcome.check.by_row and outcome.check.line.severity == "critical"
 
 
-def judge(suite: Suite, frame: pd.DataFrame, *, classes: Sequence[str]) -> Verdict:
+def judge(
+    suite: Suite, frame: pd.DataFrame, *, classes: Sequence[str], held_back: Sequence[tuple[str, np.ndarray]] = ()
+) -> Verdict:
     """Run the suite and what is always required on a frame of measured columns.
+
+    Args:
+        suite: the expectations.
+        frame: measured columns.
+        classes: names by label.
+        held_back: records that are bad already: words and ascending positions.
 
     Raises:
         ParamsError: the suite names what does not exist.
@@ -80,6 +90,8 @@ def judge(suite: Suite, frame: pd.DataFrame, *, classes: Sequence[str]) -> Verdi
     together = [*build_checks(_required_lines(classes), where="always"), *(check for check in own if not check.by_row)]
 
     bad = np.zeros(len(frame), dtype=bool)
+    for _, positions in held_back:
+        bad[positions] = True
     outcomes: list[Outcome] = []
     for checks in (readable, alone):
         found = run_checks(checks, frame[~bad])
@@ -89,7 +101,7 @@ def judge(suite: Suite, frame: pd.DataFrame, *, classes: Sequence[str]) -> Verdi
         outcomes += found
     passed = frame[~bad]
     outcomes += run_checks(together, add_class_columns(passed))
-    return Verdict(ids=frame["id"], outcomes=outcomes, bad=bad, passed=passed)
+    return Verdict(ids=frame["id"], outcomes=outcomes, bad=bad, passed=passed, held_back=held_back)
 
 
 def _check_columns(checks: Sequence[Check]) -> None:
@@ -134,7 +146,11 @@ def refuse_if_failed(verdict: Verdict, *, max_bad_fraction: float) -> None:
         causes = [outcome for outcome in verdict.outcomes if quarantines(outcome) and len(outcome.bad)]
         worst = sorted(causes, key=lambda outcome: -len(outcome.bad))
         head = f"{bad:,} of {rows:,} records ({bad / rows:.2%}) are bad; validate.max_bad_fraction allows {max_bad_fraction:.2%}."
-        problems = [head, *(_explain(verdict, outcome) for outcome in worst if not _stops(outcome)), *problems]
+        kept = [
+            f"{words} ({len(positions):,} records, such as {', '.join(verdict.examples(positions))})"
+            for words, positions in verdict.held_back
+        ]
+        problems = [head, *kept, *(_explain(verdict, outcome) for outcome in worst if not _stops(outcome)), *problems]
     if problems:
         advice = "Mend the source, or the suite where it asks too much. The quarantine folder has the bad records with reasons."
         raise ValidationFailed("\n  ".join(problems) + f"\n{advice}")

@@ -202,3 +202,29 @@ def test_bytes_of_another_encoding_make_a_faulty_record_where_the_params_say_so(
     assert [(r.payload, r.fault) for r in found] == [("good", ""), (None, "encoding: a byte is not utf-8")]
     with pytest.raises(FormatError, match="invalid_bytes: quarantine keeps the other lines"):
         list(reader.read([file], reader.Options(payload="text")))
+
+
+@pytest.mark.parametrize(("room", "name", "write"), ROOMS)
+def test_three_formats_tell_the_same_columns(make_file, room, name, write):
+    """`validate` compares them with the accepted ones, also those that nothing is made of."""
+    rows = [{"text": "good", "label": "pos", "price": 1.5}, {"text": "bad", "label": "neg", "price": 2.0}]
+    given = room.columns([make_file(name, write(rows))], room.Options(payload="text"))
+
+    assert given == {"trial": {"text": "text", "label": "text", "price": "number"}}
+
+
+@pytest.mark.parametrize(("room", "name", "write"), ROOMS)
+def test_signs_for_classes_get_names(make_file, room, name, write):
+    """Sources that are merged may have different signs for one class."""
+    rows = [{"text": "good", "label": 1}, {"text": "bad", "label": 0}, {"text": "odd", "label": 7}]
+    records = room.read([make_file(name, write(rows))], room.Options(payload="text", names={"1": "pos", "0": "neg"}))
+
+    assert [record.label for record in records] == ["pos", "neg", "7"]
+
+
+@pytest.mark.badinput
+def test_rows_of_another_length_say_nothing_of_the_columns(make_file):
+    """They are faulty records; the columns are those of the header."""
+    file = make_file("a.csv", b"text,label\ngood,pos\nbad\nodd,neg,3\n")
+
+    assert csv.columns([file], csv.Options(payload="text")) == {"trial": {"text": "text", "label": "text"}}

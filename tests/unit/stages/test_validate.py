@@ -11,19 +11,30 @@ from headrace.dataset.schema import read_info
 from headrace.dataset.shards import read_table
 from headrace.errors import ValidationFailed
 from headrace.stages.validate import Params, run
+from headrace.validation.changes import ChangePolicy
+from headrace.validation.profile import measure, readable_columns
 
 HEIGHT = "expectation: expect_column_values_to_be_between, column: height, min_value: 4, reason: too low"
 
 
 @pytest.fixture
-def validate(tmp_path):
+def accepted(tmp_path):
+    """The accepted profile of a project in which nothing was accepted yet."""
+    path = tmp_path / "accepted.json"
+    path.write_text('{"format": 1}')
+    return path
+
+
+@pytest.fixture
+def validate(tmp_path, accepted):
     """Validate records by the rule on height."""
 
-    def do(max_bad_fraction=0.1, rows=24, **columns):
+    def do(max_bad_fraction=0.1, rows=24, changes=None, **columns):
         return run(
-            Params(max_bad_fraction=max_bad_fraction),
+            Params(max_bad_fraction=max_bad_fraction, changes=changes or ChangePolicy()),
             raw=write_records(tmp_path / "raw", rows, **columns),
             suite=write_suite(tmp_path / "suite.yaml", HEIGHT),
+            accepted=accepted,
             validated=tmp_path / "validated",
             quarantine=tmp_path / "quarantine",
             results=tmp_path / "results.json",
@@ -69,6 +80,7 @@ def test_results_are_the_same_each_time(validate, tmp_path):
         Params(max_bad_fraction=0.1),
         raw=tmp_path / "raw",
         suite=tmp_path / "suite.yaml",
+        accepted=tmp_path / "accepted.json",
         validated=tmp_path / "v2",
         quarantine=tmp_path / "q2",
         results=tmp_path / "results.json",
@@ -77,7 +89,42 @@ def test_results_are_the_same_each_time(validate, tmp_path):
     assert (tmp_path / "results.json").read_bytes() == first
 
 
-def test_the_suite_for_images_accepts_real_digits_and_keeps_back_what_is_none(tmp_path):
+@pytest.fixture
+def accepted_24(tmp_path, accepted):
+    """24 good records were accepted."""
+    data = write_records(tmp_path / "before", height=list(range(20, 44)))
+    accepted.write_text(measure(data, readable_columns(data)[0]).to_json())
+
+
+@pytest.mark.usefixtures("accepted_24")
+def test_changes_are_reported_and_kept_back_as_the_policy_says(validate, tmp_path):
+    """A record kept back for a change has its reason in quarantine, and the suite is asked about the others."""
+    report = validate(height=[*range(20, 42), 90, 2], changes=ChangePolicy(shifted_ranges="quarantine"))
+
+    words = "column 'height' is 2 to 90, accepted 20 to 43"
+    assert (report.rows_out, report.quarantined_by_reason) == (22, {words: 2})
+    assert [(change.kind, change.records, change.policy) for change in report.changes] == [("shifted_ranges", 2, "quarantine")]
+    assert ", 1 change to the accepted data" in report.headline
+    assert read_table(tmp_path / "quarantine", ["reasons"]).to_pylist() == [{"reasons": [words]}] * 2
+
+
+@pytest.mark.usefixtures("accepted_24")
+def test_too_many_kept_back_for_a_change_stop_the_stage(validate):
+    """Quarantine is bounded, whatever the reason."""
+    with pytest.raises(ValidationFailed, match=r"column 'height' is 90 to 90, accepted 20 to 43 \(24 records, such as"):
+        validate(height=[90] * 24, changes=ChangePolicy(shifted_ranges="quarantine"))
+
+
+@pytest.mark.usefixtures("accepted_24")
+def test_a_change_that_must_not_be_stops_the_stage_and_leaves_its_evidence(validate, tmp_path):
+    """As a broken rule does."""
+    with pytest.raises(ValidationFailed, match="not as they were accepted"):
+        validate(height=[90] * 24, changes=ChangePolicy(shifted_ranges="fail"))
+
+    assert (tmp_path / "results.json").exists()
+
+
+def test_the_suite_for_images_accepts_real_digits_and_keeps_back_what_is_none(tmp_path, accepted):
     """The suite that ships, on pictures as `collect` leaves them."""
     from sklearn.datasets import load_digits
 
@@ -104,6 +151,7 @@ def test_the_suite_for_images_accepts_real_digits_and_keeps_back_what_is_none(tm
         Params(),
         raw=tmp_path / "raw",
         suite=REPOSITORY / "expectations" / "image_classification.yaml",
+        accepted=accepted,
         validated=tmp_path / "validated",
         quarantine=tmp_path / "quarantine",
         results=tmp_path / "results.json",

@@ -71,7 +71,21 @@ def _validation(report: dict[str, Any]) -> dict[str, Any]:
         "sentence": sentence,
         "reasons": sorted(reasons.items(), key=lambda item: -item[1]),
         "warnings": strings(report.get("warnings")),
+        "changes": [_change(row) for row in rows(report.get("changes"))],
+        "compared": str(report.get("compared", "")),
         "expectations": expectations,
+    }
+
+
+def _change(row: dict[str, Any]) -> dict[str, Any]:
+    where = str(row.get("column", "")) + (f" of {row['source']}" if row.get("source") else "")
+    return {
+        "what": str(row.get("kind", "")).replace("_", " "),
+        "column": where,
+        "accepted": str(row.get("accepted", "")),
+        "found": str(row.get("found", "")),
+        "records": count(row.get("records")),
+        "policy": str(row.get("policy", "")),
     }
 
 
