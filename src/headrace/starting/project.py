@@ -181,6 +181,7 @@ def _write(folder: Path, name: str, look: FirstLook, source: Mapping[str, Any]) 
         "params.yaml": texts.params_text(name, look, source=ordered, model=slug(name)),
         "dvc.yaml": texts.dag_text(sorted(revisions())),
         f"expectations/{task}.yaml": texts.suite_text(name, look, rows),
+        "expectations/accepted.json": texts.template("accepted.json"),
         "pipelines/train.py": texts.template("train_flow"),
         "pipelines/promote.py": texts.template("promote_flow"),
         "model_card.md": texts.template("model_card.md"),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from headrace.dagfile import read_stanzas
 from headrace.errors import ConfigError, DataError, FormatError, HeadraceError, ParamsError
 from headrace.starting import project
 from headrace.starting.project import Wish, slug, start, start_names
@@ -119,3 +120,17 @@ def test_every_task_that_can_be_started_is_in_the_help():
     from headrace.cli.project import STARTS
 
     assert start_names() == sorted(STARTS)
+
+
+def test_every_file_that_a_stage_of_a_new_project_reads_is_there(data):
+    """DVC runs nothing when a dependency is missing that no stage makes."""
+    made = wish(data)
+    start(made)
+    stanzas = read_stanzas(made.folder).values()
+    outs = {out for stanza in stanzas for out in stanza.outs}
+    inputs = {
+        dep for stanza in stanzas for dep in stanza.deps if not any(dep == out or dep.startswith(f"{out}/") for out in outs)
+    }
+
+    assert "expectations/accepted.json" in inputs
+    assert {dep for dep in inputs if not (made.folder / dep).exists()} == set()
