@@ -20,6 +20,11 @@ def set_variable(name: str, value: str) -> None:
     os.environ[name] = value
 
 
+def take_variable(name: str) -> str:
+    """A variable that was meant for this process alone: what it says, '' if it was not set; children do not see it."""
+    return os.environ.pop(name, "")
+
+
 def variable(name: str) -> str:
     """One variable that a parent process of ours set, '' if it did not."""
     return os.environ.get(name, "")

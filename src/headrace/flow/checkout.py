@@ -10,6 +10,7 @@ from pathlib import Path
 import headrace
 from headrace.dagfile import locked_outs
 from headrace.errors import ConfigError
+from headrace.flow import handover
 from headrace.flow.run import Run
 from headrace.flow.state_branch import begin
 from headrace.project.setup import ensure_set_up
@@ -48,6 +49,8 @@ def prepare(directory: str) -> dict[str, str]:
     if source.is_dir() and not is_same_code(source, Path(headrace.__file__).parent):
         # The package's own repository: what is cloned is what runs.
         set_variable("PYTHONPATH", f"{project / 'src'}:{variable('PYTHONPATH')}".rstrip(":"))
+    elif (project / "dvc.lock").exists():
+        handover.begin(settings, "bring_back")
     return {"directory": str(project)}
 
 
@@ -108,9 +111,10 @@ def bring_back(run: Run, *, pull: bool = False) -> None:
     project = run.settings.project
     if not (project / "dvc.lock").exists():
         return
-    run.launcher.perform("checkout", lambda _: None, stages=[])
+    run.launcher.bring_back()  # `prepare` may have begun it
     if pull and any(not (project / path).exists() for path in locked_outs(project)):
         run.launcher.perform("pull", lambda _: None)
+        run.launcher.forget()
 
 
 def _replace(source: Path, target: Path) -> None:

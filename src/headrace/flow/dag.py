@@ -176,6 +176,12 @@ def checkout(stages: list[str]) -> None:
         repo.checkout(targets=stages, force=True, allow_missing=True)
 
 
+def bring_back() -> dict[str, Any]:
+    """Bring back every output that dvc.lock names, then plan."""
+    checkout([])
+    return plan()
+
+
 def commit(stage: str) -> None:
     """Record the stage's present dependencies as those of its present outputs."""
     with _opened() as repo:
@@ -277,6 +283,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "reproduce": reproduce,
     "restore": restore,
     "checkout": checkout,
+    "bring_back": bring_back,
     "commit": commit,
     "push": push,
     "pull": pull,

@@ -14,6 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import psutil
+
 from headrace.errors import ConfigError, EngineError, WorkspaceBusy
 from headrace.flow.dag import BUCKET
 from headrace.flow.execution import Execution
@@ -117,8 +119,10 @@ class Launcher:
         self._hints = [BUCKET] if for_bucket or variables else []
         self._lock = threading.Lock()
         self._running: list[Execution] = []
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | psutil.Process | None = None
         self._is_asked = False
+        self._begun: dict[str, Execution] = {}
+        self._plan: dict[str, Any] = {}
         self.is_ended = False
         """Whether everything was asked to end; what goes on elsewhere looks here."""
 
@@ -141,7 +145,7 @@ class Launcher:
     __enter__ = begin
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        for execution in self._running:
+        for execution in [*self._running, *self._begun.values()]:
             execution.end()
         self._control.close()
         if self._process is not None:
@@ -149,31 +153,65 @@ class Launcher:
                 self._process.kill()
             self._process.wait(timeout=10)
 
-    def set_since(self) -> dict[str, str]:
-        """Variables that this process has set since DVC's began: nothing but an operation's `environment` brings them there."""
-        return {name: value for name, value in child_environment().items() if self._began_with.get(name) != value}
-
     def start(self, operation: str, *, environment: dict[str, str] | None = None, **arguments: Any) -> Execution:
-        """Begin an operation of `dag.py` in a fork, with `environment` added to its variables."""
+        """Begin an operation of `dag.py` in a fork, with this process's variables and `environment`; one begun ahead goes on."""
+        execution = self._begun.pop(_name(operation, arguments), None)
+        if execution is None:
+            with self._lock:
+                execution = self._send(operation, environment or {}, arguments)
+                self._await_receipt()
+        self._running.append(execution)
+        return execution
+
+    def _send(self, operation: str, environment: dict[str, str], arguments: dict[str, Any]) -> Execution:
         self._is_asked = True
-        request = {"operation": operation, "arguments": arguments, "environment": environment or {}}
+        since = {name: value for name, value in child_environment().items() if self._began_with.get(name) != value}
+        request = {"operation": operation, "arguments": arguments, "environment": {**since, **environment}}
         ours, theirs = socket.socketpair()
         reading, writing = os.pipe()
         try:
-            with self._lock:
-                socket.send_fds(self._control, [json.dumps(request).encode()], [theirs.fileno(), writing])
-                if not self._control.recv(1):
-                    raise EngineError(
-                        "the process that runs DVC ended by itself. Run `dvc status` to see whether DVC works here."
-                    )
+            socket.send_fds(self._control, [json.dumps(request).encode()], [theirs.fileno(), writing])
         except OSError as error:
             raise EngineError(f"the process that runs DVC cannot be reached ({error}). Run the command again.") from None
         finally:
             theirs.close()
             os.close(writing)
-        execution = Execution(ours, reading)
-        self._running.append(execution)
-        return execution
+        return Execution(ours, reading)
+
+    def _await_receipt(self) -> None:
+        try:
+            is_there = bool(self._control.recv(1))
+        except OSError:
+            is_there = False
+        if not is_there:
+            raise EngineError("the process that runs DVC ended by itself. Run `dvc status` to see whether DVC works here.")
+
+    def hand_over(self, operation: str, **arguments: Any) -> dict[str, Any]:
+        """Begin an operation and let go of DVC's process; returns what `taken_over` needs in the program that replaces this one."""
+        execution = self._send(operation, {}, arguments)
+        descriptors = [self._control.detach(), execution.replies.detach(), execution.output]
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, True)  # noqa: FBT003 - its only form
+        return {
+            "pid": self._process.pid if self._process else 0,
+            "begun": _name(operation, arguments),
+            "descriptors": descriptors,
+        }
+
+    @classmethod
+    def taken_over(cls, project: Path, told: dict[str, Any]) -> Self:
+        """DVC's process as `hand_over` left it, with the operation that it began."""
+        control, replies, output = told["descriptors"]
+        for descriptor in told["descriptors"]:
+            os.set_inheritable(descriptor, False)  # noqa: FBT003
+        launcher = cls(project)
+        launcher._process = psutil.Process(told["pid"])
+        launcher._began_with = launcher._process.environ()
+        launcher._control = socket.socket(fileno=control)
+        launcher._begun[told["begun"]] = Execution(socket.socket(fileno=replies), output)
+        launcher._is_asked = True
+        launcher._await_receipt()
+        return launcher
 
     def perform(
         self,
@@ -222,6 +260,14 @@ class Launcher:
         for execution in list(self._running):
             execution.end()
 
+    def bring_back(self) -> None:
+        """Bring back every output that dvc.lock names; what `plan` asks is answered with it, unless `forget` comes between."""
+        self._plan = self.perform("bring_back", lambda _: None)
+
+    def forget(self) -> None:
+        """What was asked ahead is out of date."""
+        self._plan = {}
+
     def plan(self) -> Plan:
         """Read the graph and see what changed.
 
@@ -230,7 +276,8 @@ class Launcher:
             ConfigError: DVC cannot read dvc.yaml, dvc.lock or params.yaml, and its own message is passed on; or there are no stages.
         """
         log: list[str] = []
-        answer = self.perform("plan", log.append)
+        answer = self._plan or self.perform("plan", log.append)
+        self.forget()
         if held := BUSY.search(str(answer.get("error"))):
             raise WorkspaceBusy(
                 f"`{held.group(2)}` (process {held.group(1)}) is at work in {self._project}. Wait for its end, or work in another clone."
@@ -257,6 +304,10 @@ class Launcher:
             ),
             has_remote=answer["result"]["remote"],
         )
+
+
+def _name(operation: str, arguments: dict[str, Any]) -> str:
+    return json.dumps([operation, arguments])
 
 
 def for_transfer(start: Path | None) -> Launcher:

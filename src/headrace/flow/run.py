@@ -23,6 +23,7 @@ from headrace.errors import ConfigError, HeadraceError, StageFailed
 from headrace.fingerprint import file_sha256
 from headrace.flow import freshness, lockfile
 from headrace.flow.ahead import HeadStart
+from headrace.flow.handover import taken_over
 from headrace.flow.launcher import Launcher, Plan, Stage
 from headrace.flow.space import shortage
 from headrace.flow.terminal import Terminal
@@ -322,7 +323,7 @@ def open_run(settings: Settings, terminal: Terminal | None = None) -> Iterator[R
     token = f"{own.pid}-{own.started:.2f}-{os.urandom(4).hex()}"
     with (
         hold_workspace(settings.local),
-        _started.pop() if _started else _launcher(settings) as launcher,
+        _started.pop() if _started else (taken_over(settings.project) or _launcher(settings)) as launcher,
         terminal or Terminal() as shown,
     ):
         run = Run(settings=settings, launcher=launcher, terminal=shown, token=token)

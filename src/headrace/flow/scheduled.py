@@ -47,8 +47,8 @@ def in_clone(run: Run, *, needs_outputs: bool = False) -> Iterator[None]:
     logger = get_run_logger()
     checkout.bring_back(run, pull=needs_outputs)
     try:
-        if not needs_outputs:
-            refresh_sources(run.settings, logger.info)
+        if not needs_outputs and refresh_sources(run.settings, logger.info):
+            run.launcher.forget()
         yield
         if has_begun(run.settings):
             carry(run.settings, logger.info)

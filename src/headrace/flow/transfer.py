@@ -208,8 +208,9 @@ def _ask(
     using: AbstractContextManager[Launcher], settings: Settings, operation: str, say: Callable[[str], Any], *, bar: bool
 ) -> Any:
     with using as launcher, Shown(operation, say, launcher.end_all, bar=bar) as shown:
-        environment = {**launcher.set_since(), **client_variables(settings)}
-        answer = launcher.perform(operation, lambda line: shown.take(line, PROGRESS), environment=environment, progress=True)
+        answer = launcher.perform(
+            operation, lambda line: shown.take(line, PROGRESS), environment=client_variables(settings), progress=True
+        )
     if shown.is_stalled:
         raise EngineError(
             f"{operation} stood still: less than {MIN_BYTES_PER_S / 1000:g} kB a second for {GRACE_S:g} s. Look at the network and "
