@@ -17,6 +17,7 @@ from headrace.dataset.splits import (
     TRAIN,
     Assignment,
     assign_by_key,
+    assign_by_order,
     codes,
     contradictory,
     given_splits,
@@ -38,8 +39,9 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 class DivisionConfig(Section):
     """How records are divided."""
 
-    by: Literal["hash", "group", "time"] = "hash"
-    """hash: each record by its id; group: records that share group_column stay together; time: by cutoffs."""
+    by: Literal["hash", "group", "time", "order"] = "hash"
+    """hash: each record by its id; group: records that share group_column stay together; time: by cutoffs; order: the last records in
+    the order of the data, for text that runs on."""
     test: Share = 0.2
     """Share of the records that do not say which split they belong to; a given test split stays as it is."""
     validation: Share = 0.1
@@ -167,5 +169,7 @@ def _assign(config: DivisionConfig, table: pa.Table, given: np.ndarray) -> Assig
             raise DataError("records come with a test or validation split, which by: time would break. Set split.given: ignore.")
         times = to_instants(table[config.time.column], column=config.time.column)
         return Assignment(assign_by_time(times, config.time), cause="inside the embargo before a cutoff")
+    if config.by == "order":
+        return Assignment(assign_by_order(given, test=config.test, validation=config.validation))
     keys = group_keys(table[config.group_column], column=config.group_column) if config.group_column else table["id"].to_pylist()
     return Assignment(assign_by_key(keys, given, seed=config.seed, test=config.test, validation=config.validation))

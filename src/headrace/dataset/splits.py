@@ -70,6 +70,24 @@ def assign_by_key(keys: Sequence[str], given: np.ndarray, *, seed: int, test: fl
     return np.where(given > TRAIN, given, splits)
 
 
+def assign_by_order(given: np.ndarray, *, test: float, validation: float) -> np.ndarray:
+    """Split numbers by place, int8 (N,): the last records that say nothing are test, the last of the others validation.
+
+    What a record says of itself holds, as in `assign_by_key`.
+
+    Args:
+        given: as `given_splits` returns.
+        test: share of the records that say nothing.
+        validation: share of the records that are not test.
+    """
+    splits = np.where(given > TRAIN, given, TRAIN).astype(np.int8)
+    silent = np.flatnonzero(given == DROPPED)
+    splits[silent[len(silent) - round(test * len(silent)) :]] = TEST
+    rest = np.flatnonzero(splits == TRAIN)
+    splits[rest[len(rest) - round(validation * len(rest)) :]] = VALIDATION
+    return splits
+
+
 def codes(values: pa.ChunkedArray | pa.Array) -> np.ndarray:
     """Equal values get equal numbers, int64 (N,), in order of first appearance."""
     if isinstance(values, pa.ChunkedArray):

@@ -16,6 +16,7 @@ from headrace.dataset.schema import DatasetInfo, read_info
 from headrace.dataset.shards import iter_tables
 from headrace.errors import DataError, ParamsError
 from headrace.evaluation.predictions import Decisions, Predictions
+from headrace.evaluation.scores import Scores
 from headrace.params import Section, did_you_mean, parse_section
 from headrace.plugins import resolve
 
@@ -42,7 +43,10 @@ class Models(Protocol):
     """What `baseline.models` may name."""
 
     def make(self, name: str, config: Any, *, seed: int) -> Any:
-        """An unfitted scikit-learn classifier for what the task's `features` gives."""
+        """An unfitted scikit-learn classifier for what the task's `features` gives.
+
+        Of a task without classes a model with `fit` and `score`: one number for each record, higher is better.
+        """
 
 
 def find_models(task_name: str, names: Sequence[str], config: Mapping[str, Any]) -> tuple[Models, Section]:
@@ -99,6 +103,8 @@ def num_features(x: np.ndarray, fitted: Sequence[FittedBaseline]) -> int:
     """Columns of the features; of texts, as many as the models found worth counting."""
     if x.ndim > 1:
         return int(x.shape[1])
+    if hasattr(fitted[0].model, "encoding"):
+        return max(int(model.model.encoding["shape"][-1]) for model in fitted)
     last = [model.model[-1] if isinstance(model.model, Pipeline) else model.model for model in fitted]
     return max(int(getattr(each, "n_features_in_", 0)) for each in last)
 
@@ -126,7 +132,7 @@ def draw_training_sample(folder: Path, task: "Task", *, max_records: int, seed: 
     y = np.concatenate(labels)
     _check_labels(y, folder, info)
     present = np.unique(y)
-    if len(present) < 2:
+    if info.classes and len(present) < 2:
         raise DataError(
             f"The {len(y)} training records drawn from {folder} all belong to class '{info.classes[int(present[0])]}': nothing "
             f"can be learned from one class. Add records of another class, or raise baseline.max_records."
@@ -159,6 +165,25 @@ def predict_split(fitted: Sequence[FittedBaseline], folder: Path, task: "Task") 
     return {name: _join(ids, y, parts) for name, parts in outcomes.items()}
 
 
+def score_split(fitted: Sequence[FittedBaseline], folder: Path, task: "Task") -> dict[str, Scores]:
+    """Each model's score of each record of a split without classes, streamed as in `predict_split`.
+
+    Raises:
+        DataError: the split has no records.
+    """
+    info = read_info(folder)
+    ids: list[str] = []
+    found: dict[str, list[np.ndarray]] = {model.name: [] for model in fitted}
+    for table in iter_tables(folder):
+        ids += table.column("id").to_pylist()
+        features = task.features(table, info.record)
+        for model in fitted:
+            found[model.name].append(model.model.score(features))
+    if not ids:
+        raise DataError(f"{folder} has no records, so nothing can be measured. Check the fractions of `split`.")
+    return {name: Scores(ids, np.concatenate(parts)) for name, parts in found.items()}
+
+
 def _join(ids: list[str], labels: np.ndarray, parts: list[tuple[np.ndarray, np.ndarray | None]]) -> Decisions:
     predicted = np.concatenate([part for part, _ in parts])
     known = [probabilities for _, probabilities in parts if probabilities is not None]
@@ -167,7 +192,7 @@ def _join(ids: list[str], labels: np.ndarray, parts: list[tuple[np.ndarray, np.n
 
 def _check_labels(labels: np.ndarray, folder: Path, info: DatasetInfo) -> None:
     outside = labels[(labels < 0) | (labels >= len(info.classes))]
-    if outside.size:
+    if info.classes and outside.size:
         raise DataError(
             f"{folder} holds {outside.size} records with label {outside[0]}, outside the {len(info.classes)} classes of the data "
             f"set. `validate` quarantines such records; rerun it."

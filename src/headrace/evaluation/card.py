@@ -89,6 +89,13 @@ def _metadata(model: Mapping[str, Any], evaluation: Mapping[str, Any]) -> dict[s
 def _generated(model: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
     classes, record = model["classes"], model["record"]
     verdict = evaluation.get("verdict", {})
+    if not classes:
+        interface = (
+            f"`load_predictor` takes a list of {record.get('payload', 'record')}s and gives float32 numbers, one row each: what they mean "
+            "stands in signature.json. Inside, the task's `encode` makes int32 numbers of them with what model.json has under `encoding`, "
+            "which `model.pt2` takes."
+        )
+        return _joined(evaluation, verdict, interface, ENCODED_EXAMPLE.replace("probabilities", "answers"), model)
     if "encoding" in model.get("description", {}):
         interface = (
             f"`load_predictor` takes a list of {record.get('payload', 'record')}s and gives float32 N x {len(classes)}: the probability of "

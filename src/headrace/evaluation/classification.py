@@ -58,7 +58,7 @@ def judge(predictions: Path, baselines: Path, model: dict[str, Any], options: Op
     others = read_baselines(baselines, test, classes=len(classes))
     per_class, notes = _per_class(test, classes)
     confusion = confusion_matrix(test.labels, test.predicted, labels=np.arange(len(classes)))
-    slices = _slices(test, read_measured(predictions, test))
+    slices = _slices(test, read_measured(predictions, test.ids))
     bins = reliability(test.probabilities, test.labels, bins=options.calibration_bins)
     metrics = _metrics(test, per_class, bins=options.calibration_bins)
     return Judgement(

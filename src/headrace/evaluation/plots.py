@@ -77,11 +77,12 @@ def draw(judged: Judgement, interval: tuple[float, float], comparison: list[Comp
         ),
     }
     for name, (title, paint, size) in figures.items():
-        _save(folder / f"{name}.png", title, paint, size)
+        save(folder / f"{name}.png", title, paint, size)
     return {name: title for name, (title, _, _) in figures.items()}
 
 
-def _save(path: Path, title: str, paint: Callable[[Axes], None], size: tuple[float, float]) -> None:
+def save(path: Path, title: str, paint: Callable[[Axes], None], size: tuple[float, float]) -> None:
+    """Write a figure of one chart below its title."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=size, dpi=130, layout="constrained")
         FigureCanvasAgg(figure)

@@ -6,7 +6,7 @@ reports/baselines.parquet:   id, label, model, predicted, probabilities (null fo
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +35,11 @@ class Decisions:
         """Whether each record was predicted right, bool (N,)."""
         return np.asarray(self.predicted == self.labels)
 
+    @property
+    def values(self) -> np.ndarray:
+        """What a comparison of two models is about: on each record right (1) or wrong (0)."""
+        return self.correct
+
     def digest(self) -> str:
         """sha256 of ids and labels in the order of the ids: two results of one digest were measured on the same records."""
         lines = sorted(zip(self.ids, self.labels.tolist(), strict=True))
@@ -56,30 +61,30 @@ def read_predictions(path: Path, split: str, *, classes: int) -> Predictions:
         DataError: file missing or damaged, no rows of the split, an id twice, a label outside the classes, or
             probabilities that are NaN, negative, or do not sum to 1.
     """
-    table = _read(path, ["id", "split", "label", "probabilities"])
+    table = read_table(path, ["id", "split", "label", "probabilities"])
     table = table.filter(pa.array([value == split for value in table.column("split").to_pylist()], pa.bool_()))
     if not table.num_rows:
         raise DataError(f"{path} has no rows of split '{split}': there is nothing to evaluate. Rerun `train`.")
     ids, labels = table.column("id").to_pylist(), table.column("label").to_numpy()
-    _check_ids(ids, path, f"split '{split}'")
+    check_ids(ids, path, f"split '{split}'")
     _check_range(labels, ids, path, "label", classes)
     probabilities = _probabilities(table.column("probabilities"), ids, path, classes)
     return Predictions(ids, labels, probabilities.argmax(axis=1).astype(np.int64), probabilities)
 
 
-def read_measured(path: Path, like: Decisions) -> dict[str, np.ndarray]:
-    """Numbers that were measured of the records of `like`, in its order, by column; those that are nowhere missing.
+def read_measured(path: Path, ids: Sequence[str]) -> dict[str, np.ndarray]:
+    """Numbers that were measured of these records, in their order, by column; those that are nowhere missing.
 
     Raises:
         DataError: the file is missing or damaged.
     """
-    table = _read(path, ["id"], others=True)
+    table = read_table(path, ["id"], others=True)
     place = {key: row for row, key in enumerate(table.column("id").to_pylist())}
-    rows = pa.array([place[key] for key in like.ids])
+    rows = pa.array([place[key] for key in ids])
     return {
         name: table.column(name).take(rows).to_numpy()
         for name in table.column_names
-        if name not in ("id", "split", "label", "probabilities")
+        if name not in ("id", "split", "label", "probabilities", "score")
         and (pa.types.is_integer(kind := table.schema.field(name).type) or pa.types.is_floating(kind))
         and not table.column(name).null_count
     }
@@ -91,14 +96,14 @@ def read_baselines(path: Path, like: Decisions, *, classes: int) -> dict[str, De
     Raises:
         DataError: as `read_predictions`, or another set of ids or other labels than `like` has.
     """
-    table = _read(path, ["id", "label", "model", "predicted"])
+    table = read_table(path, ["id", "label", "model", "predicted"])
     names = table.column("model").to_pylist()
     place = {key: index for index, key in enumerate(like.ids)}
     found = {}
     for name in dict.fromkeys(names):
         rows = table.filter(pa.array([value == name for value in names], pa.bool_()))
         ids = rows.column("id").to_pylist()
-        _check_ids(ids, path, f"model '{name}'")
+        check_ids(ids, path, f"model '{name}'")
         if set(ids) != set(place):
             raise DataError(
                 f"{path}: model '{name}' was measured on {len(ids)} test records, the candidate on {len(place)}, and "
@@ -140,7 +145,12 @@ def write_baselines(path: Path, outcomes: Mapping[str, Decisions]) -> None:
             file.write_table(pa.table(dict(zip(schema.names, columns, strict=True)), schema=schema))
 
 
-def _read(path: Path, columns: list[str], *, others: bool = False) -> pa.Table:
+def read_table(path: Path, columns: list[str], *, others: bool = False) -> pa.Table:
+    """These columns of a file, or all where `others`; none of them (but probabilities) has an empty value.
+
+    Raises:
+        DataError: the file is missing or damaged, or lacks a column.
+    """
     try:
         table = pq.read_table(path, page_checksum_verification=True)
     except FileNotFoundError:
@@ -156,7 +166,8 @@ def _read(path: Path, columns: list[str], *, others: bool = False) -> pa.Table:
     return (table if others else table.select(columns)).combine_chunks()
 
 
-def _check_ids(ids: list[str], path: Path, where: str) -> None:
+def check_ids(ids: list[str], path: Path, where: str) -> None:
+    """Refuse an id that stands twice."""
     if len(set(ids)) != len(ids):
         twice = next(key for key in ids if ids.count(key) > 1)
         raise DataError(

@@ -93,12 +93,13 @@ def worse_elsewhere(
         if not compared.size:
             yield f"'{name}' cannot be compared: the champion was trained on all of its {left_out} records."
             continue
+        measure = "accuracy" if a.values.dtype == bool else "mean score"
         difference, low, high = paired_bootstrap(
-            a.correct[compared], b.correct[compared], resamples=resamples, seed=seed, confidence=confidence
+            a.values[compared], b.values[compared], resamples=resamples, seed=seed, confidence=confidence
         )
         # Written so that a NaN is never 'not worse'.
         if not low >= -conditions.max_regression:
             yield (
-                f"On '{name}' the challenger may be worse: difference in accuracy {difference:+.4f}, interval {low:+.4f} to {high:+.4f}, "
+                f"On '{name}' the challenger may be worse: difference in {measure} {difference:+.4f}, interval {low:+.4f} to {high:+.4f}, "
                 f"conditions.max_regression {conditions.max_regression:g} ({compared.size} records)."
             )

@@ -94,11 +94,25 @@ class Measured:
     """Records that only the champion has right."""
     low: float
     high: float
+    mean_score: float | None = None
+    """Of records that are scored, not right or wrong: mean score of the challenger minus that of the champion. `better` and `worse` are
+    then the records on which one scores higher than the other."""
 
     @property
     def difference(self) -> float:
-        """Accuracy of the challenger minus accuracy of the champion."""
-        return (self.better - self.worse) / self.records
+        """Accuracy (or mean score) of the challenger minus that of the champion."""
+        return (self.better - self.worse) / self.records if self.mean_score is None else self.mean_score
+
+    @property
+    def measure(self) -> str:
+        """What the difference is in."""
+        return "accuracy" if self.mean_score is None else "mean score"
+
+    @property
+    def in_words(self) -> str:
+        """The size of the difference."""
+        size = abs(self.difference)
+        return f"{size * 100:.2g} points" if self.mean_score is None else f"{size:.3g} of the mean score"
 
     @property
     def p(self) -> float:
@@ -118,8 +132,10 @@ def judge(params: PromoteParams, measured: Measured, look: Allowance, *, approve
 
 
 def _shown_better(params: PromoteParams, measured: Measured, look: Allowance) -> tuple[bool, str]:
-    points = f"{abs(measured.difference) * 100:.2g} points"
+    points = measured.in_words
     only = f"{measured.better} records right that the champion has wrong, {measured.worse} the other way"
+    if measured.mean_score is not None:
+        only = f"{measured.better} records score higher than with the champion, {measured.worse} the other way"
     if not look.allowed:
         when = f" The next look is possible on {look.free_on:%Y-%m-%d}." if look.free_on else ""
         return False, (
@@ -137,7 +153,7 @@ def _shown_better(params: PromoteParams, measured: Measured, look: Allowance) ->
 
 def _not_worse(params: PromoteParams, measured: Measured) -> tuple[bool, str]:
     numbers = (
-        f"difference in accuracy {measured.difference:+.4f}, interval {measured.low:+.4f} to {measured.high:+.4f}, "
+        f"difference in {measured.measure} {measured.difference:+.4f}, interval {measured.low:+.4f} to {measured.high:+.4f}, "
         f"max_regression {params.max_regression:g}"
     )
     # Written so that a NaN is never 'not worse'.

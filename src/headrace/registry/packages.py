@@ -161,6 +161,9 @@ def _signature(model: dict[str, Any]) -> Any:
     from mlflow.types import ColSpec, Schema, TensorSpec
 
     record, classes = model.get("record", {}), model.get("classes", [])
+    if record.get("dtype") == "string" and not classes:
+        rows = Schema([TensorSpec(np.dtype("float32"), (-1, -1))])
+        return ModelSignature(Schema([ColSpec("string", name=str(record["payload"]))]), rows)
     outputs = Schema([TensorSpec(np.dtype("float32"), (-1, len(classes)))])
     if record.get("dtype") == "string" and classes:
         return ModelSignature(Schema([ColSpec("string", name=str(record["payload"]))]), outputs)

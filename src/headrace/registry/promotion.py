@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from headrace.dataset.schema import read_info
 from headrace.errors import RegistryError
-from headrace.evaluation.predictions import read_predictions
 from headrace.evaluation.significance import paired_bootstrap
 from headrace.registry.champions import crown, finish_interrupted, history
 from headrace.registry.conditions import over_limits, worse_elsewhere
@@ -15,7 +14,7 @@ from headrace.registry.counting import ask, count
 from headrace.registry.judgement import Measured, PromoteParams, Promotion, judge
 from headrace.registry.packages import TRAINED_IDS, Package, read_ids, read_package, unseen
 from headrace.registry.publishing import SharedLedger, decide
-from headrace.registry.scoring import predict_package
+from headrace.registry.scoring import predict_package, read_own
 from headrace.registry.tags import CHALLENGER, CHAMPION, PACKAGE_TAG
 from headrace.registry.versions import fetch, version_of
 from headrace.storage.local import write_json
@@ -153,7 +152,7 @@ def _decide(
     if differing:
         name = f"Register it under a name of its own (register.model): champions of {model} answer requests of one schema."
         return pending.model_copy(update={"reasons": [*differing, name]})
-    ours = read_predictions(workspace.predictions, "test", classes=len(package.model["classes"]))
+    ours = read_own(workspace.predictions, package, "test")
     theirs = predict_package(held, workspace.test, cache=workspace.cache / "predictions")
     if ours.digest() != theirs.digest():
         raise RegistryError(
@@ -164,10 +163,12 @@ def _decide(
         reason = f"The champion was trained on all {left_out} test records, so the two cannot be compared. Test on other records."
         return pending.model_copy(update={"reasons": [reason], "left_out": left_out})
     place = {record_id: index for index, record_id in enumerate(theirs.ids)}
-    a = ours.correct[compared]
-    b = theirs.correct[[place[ours.ids[index]] for index in compared]]
+    a = ours.values[compared]
+    b = theirs.values[[place[ours.ids[index]] for index in compared]]
     difference, low, high = paired_bootstrap(a, b, resamples=params.resamples, seed=params.seed, confidence=params.confidence)
-    measured = Measured(int(compared.size), int((a & ~b).sum()), int((b & ~a).sum()), low, high)
+    is_scored = a.dtype != bool
+    counts = int((a > b).sum()), int((b > a).sum())
+    measured = Measured(int(compared.size), *counts, low, high, mean_score=difference if is_scored else None)
     pending = pending.model_copy(
         update={
             "difference": difference,
@@ -176,8 +177,7 @@ def _decide(
             "confidence": params.confidence,
             "records": measured.records,
             "left_out": left_out,
-            "challenger_correct": int(a.sum()),
-            "champion_correct": int(b.sum()),
+            **({} if is_scored else {"challenger_correct": int(a.sum()), "champion_correct": int(b.sum())}),
             "better": measured.better,
             "worse": measured.worse,
             "require": params.require,

@@ -9,7 +9,8 @@ import numpy as np
 from headrace.dataset.schema import read_info
 from headrace.dataset.shards import iter_tables
 from headrace.errors import RegistryError
-from headrace.evaluation.predictions import Decisions
+from headrace.evaluation.predictions import Decisions, read_predictions
+from headrace.evaluation.scores import Scores, read_scores
 from headrace.plugins import resolve
 from headrace.registry.packages import Package, task_encode
 from headrace.storage.local import atomic_path
@@ -22,9 +23,12 @@ ROWS_AT_ONCE = 512
 INVALID = -1
 """Predicted class where the model gave no finite probabilities: never right."""
 
+WORST = -1e9
+"""Score where the model gave none that is finite."""
 
-def predict_package(package: Package, split: Path, *, cache: Path) -> Decisions:
-    """Predicted classes of a package on a split, computed once per (package digest, split digest).
+
+def predict_package(package: Package, split: Path, *, cache: Path) -> Decisions | Scores:
+    """Predicted classes of a package on a split, or scores where it has none, computed once per (package digest, split digest).
 
     Raises:
         DataError: the split is missing or damaged.
@@ -43,7 +47,17 @@ def predict_package(package: Package, split: Path, *, cache: Path) -> Decisions:
         predicted = _predict(package, split, info.task, info.record)
         with atomic_path(kept) as temporary:
             np.save(temporary, predicted, allow_pickle=False)
-    return Decisions(ids, known, predicted)
+    return Decisions(ids, known, predicted) if info.classes else Scores(ids, predicted)
+
+
+def read_own(predictions: Path, package: Package, split: str) -> Decisions | Scores:
+    """What the trainer of a package wrote of a split.
+
+    Raises:
+        DataError: predictions that cannot be trusted.
+    """
+    classes = package.model["classes"]
+    return read_predictions(predictions, split, classes=len(classes)) if classes else read_scores(predictions, split)
 
 
 def open_package(package: Package) -> "PackagedModel":
@@ -70,11 +84,15 @@ def open_package(package: Package) -> "PackagedModel":
 def _predict(package: Package, split: Path, task_name: str, record: Mapping[str, Any]) -> np.ndarray:
     model = open_package(package)
     task = resolve("tasks", task_name, None, where="task of the test split")
+    score, size = getattr(task, "score", None), getattr(task, "BATCH_RECORDS", ROWS_AT_ONCE)
     parts: list[np.ndarray] = []
     for table in iter_tables(split):
         inputs = task.inputs(table, record)
-        for start in range(0, len(inputs), ROWS_AT_ONCE):
-            probabilities = model.predict(inputs[start : start + ROWS_AT_ONCE])
+        for start in range(0, len(inputs), size):
+            probabilities = model.predict(inputs[start : start + size])
+            if score is not None:
+                parts.append(np.nan_to_num(score(probabilities, inputs[start : start + size]), nan=WORST, neginf=WORST))
+                continue
             classes = probabilities.argmax(axis=1).astype(np.int64)
             parts.append(np.where(np.isfinite(probabilities).all(axis=1), classes, INVALID))
     return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)

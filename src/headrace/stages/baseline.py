@@ -10,8 +10,16 @@ from pydantic import Field
 from sklearn.metrics import accuracy_score
 
 from headrace.dataset.schema import read_info
-from headrace.evaluation.baselines import draw_training_sample, find_models, fit_baseline, num_features, predict_split
+from headrace.evaluation.baselines import (
+    draw_training_sample,
+    find_models,
+    fit_baseline,
+    num_features,
+    predict_split,
+    score_split,
+)
 from headrace.evaluation.predictions import write_baselines
+from headrace.evaluation.scores import write_baseline_scores
 from headrace.listening import Progress, SilentProgress
 from headrace.params import Out, Report, Section
 from headrace.plugins import resolve
@@ -42,6 +50,15 @@ class BaselineResult(Report):
     problems: list[str]
 
 
+class ScoreResult(Report):
+    """The same where records have no classes."""
+
+    score: float
+    """Mean over the records; higher is better."""
+    converged: bool
+    problems: list[str]
+
+
 class BaselineReport(Report):
     """What the floor is, and on how many records it stands."""
 
@@ -54,7 +71,7 @@ class BaselineReport(Report):
     sampled: bool
     test_records: int
     features: int
-    models: dict[str, BaselineResult]
+    models: dict[str, BaselineResult | ScoreResult]
 
 
 def run(params: Params, *, splits: Path, out: Out, progress: Progress | None = None) -> BaselineReport:
@@ -69,17 +86,28 @@ def run(params: Params, *, splits: Path, out: Out, progress: Progress | None = N
     for name in dict.fromkeys(params.models):
         fitted.append(fit_baseline(name, models, config, x, y, seed=params.seed))
         progress.advance(note=name)
-    outcomes = predict_split(fitted, splits / "test", task)
-    write_baselines(out, outcomes)
-    accuracy = {name: float(accuracy_score(outcome.labels, outcome.predicted)) for name, outcome in outcomes.items()}
-    best = max(accuracy, key=lambda name: accuracy[name])
+    if hasattr(task, "score"):
+        scores = score_split(fitted, splits / "test", task)
+        write_baseline_scores(out, scores)
+        means = {name: float(found.values.mean()) for name, found in scores.items()}
+        records = len(next(iter(scores.values())).ids)
+    else:
+        outcomes = predict_split(fitted, splits / "test", task)
+        write_baselines(out, outcomes)
+        means = {name: float(accuracy_score(outcome.labels, outcome.predicted)) for name, outcome in outcomes.items()}
+        records = len(next(iter(outcomes.values())).ids)
+    kind, measure = (ScoreResult, "score") if hasattr(task, "score") else (BaselineResult, "accuracy")
+    best = max(means, key=lambda name: means[name])
     progress.finish()
     return BaselineReport(
-        headline=f"best {best}, accuracy {accuracy[best]:.4f}",
+        headline=f"best {best}, {measure} {means[best]:.4f}",
         training_records=info.rows,
         used_records=len(y),
         sampled=len(y) < info.rows,
-        test_records=len(next(iter(outcomes.values())).ids),
+        test_records=records,
         features=num_features(x, fitted),
-        models={m.name: BaselineResult(accuracy=accuracy[m.name], converged=not m.problems, problems=m.problems) for m in fitted},
+        models={
+            m.name: kind.model_validate({measure: means[m.name], "converged": not m.problems, "problems": m.problems})
+            for m in fitted
+        },
     )

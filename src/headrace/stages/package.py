@@ -27,7 +27,7 @@ class Params(Section):
     """How the program is checked before it is packaged."""
 
     tolerance: float = Field(default=1e-5, gt=0, lt=1)
-    """Largest difference of a probability between the program and the trained network."""
+    """Largest difference of what the program and the trained network give: of probabilities, of a language model log-probabilities."""
     check_records: int = Field(default=256, ge=2)
     """Real records they are compared on."""
     example_records: int = Field(default=2, ge=1, le=100)
@@ -72,7 +72,7 @@ def run(params: Params, *, model: Path, evaluation: Path, examples: Path, card: 
     kept = params.example_records
     example = package.input_example(ids[:kept], inputs[:kept], program(records[:kept]), tolerance=params.tolerance)
     write_text(out / "input_example.json", package.compact_json(example))
-    write_text(out / "requirements.txt", package.requirements())
+    write_text(out / "requirements.txt", package.requirements(info))
     written = card.read_text(encoding="utf-8") if card.exists() else ""
     write_text(out / "README.md", render_card(written, model=info.model_dump(mode="json"), evaluation=judged))
     files = write_manifest(out)
@@ -82,7 +82,7 @@ def run(params: Params, *, model: Path, evaluation: Path, examples: Path, card: 
         digest=file_sha256(out / MANIFEST_NAME),
         fingerprint=info.fingerprint,
         files={name: each["bytes"] for name, each in files.items()},
-        requirements=package.requirements().split(),
+        requirements=package.requirements(info).split(),
         checked_records=len(records),
         largest_difference=float(f"{difference:.1e}"),
     )

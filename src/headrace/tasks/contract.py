@@ -54,3 +54,16 @@ class EncodedTask(Task, Protocol):
 
     def encode(self, inputs: np.ndarray, encoding: Mapping[str, Any]) -> np.ndarray:
         """Inputs as numbers, (N, ...); any input has an answer."""
+
+
+class ScoredTask(EncodedTask, Protocol):
+    """A task without classes: what a model makes of a record is one number. What it trains on need not be one record each."""
+
+    BATCH_RECORDS: int
+    """Records that go through a model at once."""
+
+    def pack(self, inputs: np.ndarray, encoding: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+        """All inputs of a split as what is trained on: numbers (M, ...) and int64 targets (M, ...), -100 where there is none."""
+
+    def score(self, outputs: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+        """From what the program gives (N, ...) to one number for each record, float64 (N,); higher is better."""

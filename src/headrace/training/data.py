@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -14,10 +14,10 @@ from headrace.dataset.schema import read_info
 from headrace.dataset.shards import iter_tables
 from headrace.errors import DataError, ParamsError
 from headrace.fingerprint import value_sha256
-from headrace.training.encoding import to_numbers
+from headrace.training.encoding import KEY, to_numbers
 
 if TYPE_CHECKING:
-    from headrace.tasks.contract import Task
+    from headrace.tasks.contract import ScoredTask, Task
 
 EVALUATION_BATCH = 1000
 
@@ -36,11 +36,12 @@ class Samples:
     inputs: Tensor
     """(N, ...), for images uint8 (N, H, W, C), for texts int32 (N, tokens)."""
     labels: Tensor
-    """(N,) int64."""
+    """int64 (N,), or (N, ...) where a sample has several targets, -100 for none."""
     ids: list[str]
+    """Of the records; empty where samples are not one record each."""
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.labels)
 
 
 def load_samples(
@@ -68,6 +69,8 @@ def load_samples(
     rows = sum(info.rows for info in infos)
     if rows == 0:
         raise DataError(f"{', '.join(map(str, folders))}: no records. Run the stages before again, or look at split.fractions.")
+    if hasattr(task, "pack"):
+        return _packed(folders, cast("ScoredTask", task), (description or {})[KEY])
     inputs = np.empty(0, np.uint8)
     labels = np.empty(rows, np.int64)
     ids: list[str] = []
@@ -84,6 +87,12 @@ def load_samples(
     return Samples(torch.from_numpy(inputs), torch.from_numpy(labels), ids)
 
 
+def _packed(folders: Sequence[Path], task: "ScoredTask", encoding: Mapping[str, Any]) -> Samples:
+    records = [task.inputs(table, read_info(folder).record) for folder in folders for table in iter_tables(folder)]
+    inputs, labels = task.pack(np.concatenate(records), encoding)
+    return Samples(torch.from_numpy(inputs), torch.from_numpy(labels), [])
+
+
 def _room_for(rows: int, block: np.ndarray, *, scratch: Path | None, budget_bytes: int | None) -> np.ndarray:
     shape = (rows, *block.shape[1:])
     if scratch is None or budget_bytes is None or math.prod(shape) * block.itemsize <= budget_bytes:
@@ -97,12 +106,14 @@ def check_labels(samples: Samples, classes: Sequence[str], *, distinct: int = 2)
 
     Args:
         samples: with labels.
-        classes: class names by label.
+        classes: class names by label; without any there is nothing to refuse.
         distinct: how many classes must be present.
 
     Raises:
         DataError: a label without class, a record without label, or fewer than two classes present.
     """
+    if not classes:
+        return
     labels = samples.labels
     wrong = (labels < 0) | (labels >= len(classes))
     if wrong.any():
@@ -131,7 +142,7 @@ class Batches:
 
     Args:
         inputs: (N, ...) on the device, in memory or mapped from disk.
-        labels: (N,) int64.
+        labels: int64 (N,) or (N, ...).
         batch_size: samples of one optimizer step.
         seed: decides order and augmentation.
         device: where batches go.
@@ -160,8 +171,9 @@ class Batches:
         cache_bytes: int = 0,
     ) -> None:
         if len(labels) < batch_size:
+            what = "records" if labels.ndim == 1 else "blocks"
             raise ParamsError(
-                f"train.batch_size is {batch_size}, but there are only {len(labels)} training records. "
+                f"train.batch_size is {batch_size}, but there are only {len(labels)} training {what}. "
                 f"Set it to {len(labels)} or less."
             )
         self.per_epoch = len(labels) // batch_size
@@ -219,6 +231,7 @@ class InOrder:
         prepare: raw inputs to floats in [0, 1].
         normalise: floats in [0, 1] to what the network sees.
         memory_format: layout of the parts; None: as they come.
+        part: samples at a time.
     """
 
     def __init__(
@@ -229,17 +242,18 @@ class InOrder:
         prepare: Transform,
         normalise: Transform,
         memory_format: torch.memory_format | None = None,
+        part: int = EVALUATION_BATCH,
     ) -> None:
-        self._samples, self._device = samples, device
+        self._samples, self._device, self._part = samples, device, part
         self._prepare, self._normalise, self._memory_format = prepare, normalise, memory_format
 
     def __len__(self) -> int:
         return len(self._samples)
 
     def parts(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Inputs and labels, some hundred at a time."""
+        """Inputs and labels, some at a time."""
         samples = self._samples
-        pieces = zip(torch.split(samples.inputs, EVALUATION_BATCH), torch.split(samples.labels, EVALUATION_BATCH), strict=True)
+        pieces = zip(torch.split(samples.inputs, self._part), torch.split(samples.labels, self._part), strict=True)
         for inputs, labels in pieces:
             x = self._normalise(self._prepare(inputs.to(self._device)))
             if self._memory_format is not None and x.ndim == 4:

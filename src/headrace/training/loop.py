@@ -218,13 +218,15 @@ def evaluate(network: nn.Module, data: InOrder | None, *, precision: Precision, 
     if data is None:
         return {}
     network.eval()
-    loss, right = 0.0, 0
+    loss, right, counted = 0.0, 0, 0
     with torch.inference_mode(), precision.autocast():
         for x, y in data.parts():
             scores = network(x)
-            loss += loss_fn(scores, y, label_smoothing=0.0).item() * len(y)
-            right += int((scores.argmax(dim=1) == y).sum())
-    return {"validation_loss": loss / len(data), "validation_accuracy": right / len(data)}
+            targets = int((y >= 0).sum())
+            loss += loss_fn(scores, y, label_smoothing=0.0).item() * targets
+            right += int((scores.argmax(dim=-1) == y).sum())
+            counted += targets
+    return {"validation_loss": loss / counted, "validation_accuracy": right / counted}
 
 
 @dataclass

@@ -14,8 +14,11 @@ Loss = Callable[..., Tensor]
 
 
 def cross_entropy(scores: Tensor, labels: Tensor, *, label_smoothing: float) -> Tensor:
-    """Mean cross-entropy of (B, K) scores and (B,) labels, in float32; smoothing spreads that share over all classes."""
-    return functional.cross_entropy(scores.float(), labels, label_smoothing=label_smoothing)
+    """Mean cross-entropy of (..., K) scores and (...) labels, in float32; smoothing spreads that share over all classes.
+
+    A label of -100 counts for nothing.
+    """
+    return functional.cross_entropy(scores.float().flatten(0, -2), labels.flatten(), label_smoothing=label_smoothing)
 
 
 LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy}

@@ -15,7 +15,7 @@ from headrace.dataset.shards import iter_tables
 from headrace.errors import DataError, EngineError
 from headrace.plugins import resolve
 from headrace.training.candidate import WEIGHTS_NAME, CandidateInfo, load_candidate
-from headrace.training.encoding import to_numbers
+from headrace.training.encoding import KEY, to_numbers
 from headrace.training.export import Program, largest_difference
 
 SERVING_PACKAGES = ("numpy", "torch")
@@ -66,12 +66,23 @@ def real_records(folder: Path, info: CandidateInfo, count: int) -> tuple[list[st
 
 
 def check_program(program: Program, module: nn.Module, records: Tensor, info: CandidateInfo, *, tolerance: float) -> float:
-    """Compare the exported program with the network it came from; returns the largest difference of a probability.
+    """Compare the exported program with the network it came from; returns the largest difference of a number it gives.
 
     Raises:
         EngineError: they differ by more than `tolerance`, or the output is no probability of each class.
     """
     probabilities = program(records)
+    if not info.classes:
+        if (
+            len(probabilities) != len(records)
+            or probabilities.dtype != torch.float32
+            or not bool(torch.isfinite(probabilities).all())
+        ):
+            raise EngineError(
+                f"the program gives {probabilities.dtype} {tuple(probabilities.shape)} for {len(records)} records, or numbers that are not "
+                "finite; a model without classes gives one row of float32 for each. Look at `program` in model.json."
+            )
+        return _check_difference(program, module, records, tolerance)
     expected = (len(records), len(info.classes))
     if tuple(probabilities.shape) != expected or probabilities.dtype != torch.float32:
         raise EngineError(
@@ -82,6 +93,10 @@ def check_program(program: Program, module: nn.Module, records: Tensor, info: Ca
         raise EngineError(
             "the program's outputs are no probabilities: a row does not sum to 1. End the network's program with a softmax."
         )
+    return _check_difference(program, module, records, tolerance)
+
+
+def _check_difference(program: Program, module: nn.Module, records: Tensor, tolerance: float) -> float:
     difference = largest_difference(program, module, records)
     if not difference <= tolerance:
         raise EngineError(
@@ -94,9 +109,10 @@ def check_program(program: Program, module: nn.Module, records: Tensor, info: Ca
 def signature(info: CandidateInfo) -> dict[str, Any]:
     """Names, types and shapes of input and output; -1 is the number of records."""
     shape = [int(size) for size in info.record["shape"]]
+    name = getattr(resolve("training", info.program, None, where="model.json: program"), "OUTPUT", "probabilities")
     return {
         "inputs": [{"name": str(info.record["payload"]), "dtype": str(info.record["dtype"]), "shape": [-1, *shape]}],
-        "outputs": [{"name": "probabilities", "dtype": "float32", "shape": [-1, len(info.classes)]}],
+        "outputs": [{"name": name, "dtype": "float32", "shape": [-1, len(info.classes) or -1]}],
         "classes": info.classes,
     }
 
@@ -106,9 +122,10 @@ def input_example(ids: list[str], inputs: np.ndarray, outputs: Tensor, *, tolera
     return {"ids": ids, "inputs": inputs.tolist(), "outputs": outputs.tolist(), "tolerance": tolerance}
 
 
-def requirements() -> str:
+def requirements(info: CandidateInfo) -> str:
     """Exact pins of what serving needs. The build of torch (CPU, CUDA) is the server's choice, so it is left out."""
-    return "".join(f"{name}=={version(name).partition('+')[0]}\n" for name in SERVING_PACKAGES)
+    names = sorted({*SERVING_PACKAGES, *info.description.get(KEY, {}).get("requires", [])})
+    return "".join(f"{name}=={version(name).partition('+')[0]}\n" for name in names)
 
 
 def compact_json(value: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from headrace.dataset.schema import read_info
 from headrace.dataset.shards import iter_tables
 from headrace.training.candidate import write_predictions
 from headrace.training.encoding import to_numbers
+from headrace.training.scores import write_scores
 
 if TYPE_CHECKING:
     from headrace.tasks.contract import Task
@@ -22,7 +23,7 @@ BATCH_RECORDS = 500
 def predict_folder(
     program: nn.Module, folder: Path, task: "Task", *, device: torch.device, description: Mapping[str, Any] | None = None
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Ids, labels (N,) int64 and probabilities (N, K) float32 of a data set, in its order.
+    """Ids, labels (N,) int64 and probabilities (N, K) float32 (of a scored task: scores (N,) float64) of a data set, in its order.
 
     Args:
         program: raw inputs to probabilities, as `load_candidate` returns it.
@@ -32,6 +33,7 @@ def predict_folder(
         description: of the program: how records that are no numbers are encoded.
     """
     record = read_info(folder).record
+    size, score = getattr(task, "BATCH_RECORDS", BATCH_RECORDS), getattr(task, "score", None)
     ids: list[str] = []
     labels: list[np.ndarray] = []
     parts: list[np.ndarray] = []
@@ -39,8 +41,12 @@ def predict_folder(
         for table in iter_tables(folder):
             ids += table.column("id").to_pylist()
             labels.append(table.column("label").to_numpy())
-            batches = torch.split(torch.tensor(to_numbers(task, task.inputs(table, record), description or {})), BATCH_RECORDS)
-            parts += [program(inputs.to(device)).float().cpu().numpy() for inputs in batches if len(inputs)]
+            inputs = task.inputs(table, record)
+            numbers = torch.split(torch.tensor(to_numbers(task, inputs, description or {})), size)
+            found = [program(batch.to(device)).float().cpu().numpy() for batch in numbers if len(batch)]
+            if score is not None:
+                found = [score(outputs, inputs[at * size : (at + 1) * size]) for at, outputs in enumerate(found)]
+            parts += found
     return ids, np.concatenate(labels), np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
 
 
@@ -79,11 +85,15 @@ def predict_splits(
         parts.append(probabilities)
         for name, columns in measured.items():
             columns += [table.column(name).to_numpy() for table in iter_tables(folder, [name])]
+    columns_of = {name: np.concatenate(columns) for name, columns in measured.items()}
+    if hasattr(task, "score"):
+        write_scores(path, ids=ids, splits=splits, scores=np.concatenate(parts), measured=columns_of)
+        return
     write_predictions(
         path,
         ids=ids,
         splits=splits,
         labels=np.concatenate(labels),
         probabilities=np.concatenate(parts),
-        measured={name: np.concatenate(columns) for name, columns in measured.items()},
+        measured=columns_of,
     )

@@ -12,7 +12,7 @@ from headrace.dataset.schema import read_info
 from headrace.errors import ParamsError
 from headrace.params import parse_section
 from headrace.plugins import resolve
-from headrace.training.data import Augment, Batches, InOrder, Samples, check_labels, load_samples, stream_seed
+from headrace.training.data import EVALUATION_BATCH, Augment, Batches, InOrder, check_labels, load_samples, stream_seed
 from headrace.training.device import resident_bytes
 from headrace.training.encoding import KEY, input_shape, learn_encoding
 from headrace.training.loop import FitConfig
@@ -106,6 +106,8 @@ def open_session(
     """
     info = read_info(train_folders[0])
     program = resolve("training", task.PROGRAM, None, where="PROGRAM of the task")
+    if calibrate and not info.classes:
+        raise ParamsError("train.calibrate is about probabilities of classes, and these records have none. Set it to false.")
     learnt = learn_encoding(task, program, train_folders, encoding or {})
     samples = load_samples(
         train_folders,
@@ -143,7 +145,11 @@ def open_session(
     )
     validation = None
     if validation_folder is not None and read_info(validation_folder).rows:
-        validation = InOrder(_labelled(load_samples([validation_folder], task, description=description), info.classes), **views)
+        held_out = load_samples([validation_folder], task, description=description)
+        check_labels(held_out, info.classes, distinct=1)
+        # A sample with many targets has as many rows of scores: no more at once than training takes.
+        part = EVALUATION_BATCH if held_out.labels.ndim == 1 else config.micro_batch or config.batch_size
+        validation = InOrder(held_out, part=part, **views)
     elif calibrate:
         raise ParamsError(
             "train.calibrate measures on the validation split, and there is none. Set train.refit to false and split.validation above "
@@ -160,8 +166,3 @@ def open_session(
         device=device,
         mapped=scratch / MAPPED_NAME,
     )
-
-
-def _labelled(samples: Samples, classes: Sequence[str]) -> Samples:
-    check_labels(samples, classes, distinct=1)
-    return samples

@@ -14,6 +14,7 @@ from headrace.dataset.splits import (
     VALIDATION,
     Assignment,
     assign_by_key,
+    assign_by_order,
     codes,
     contradictory,
     given_splits,
@@ -141,3 +142,17 @@ def test_a_split_without_a_record_is_refused():
     """Also where there are no classes."""
     with pytest.raises(DataError, match="'test' has no record"):
         refuse_missing_classes(np.array([0, 1]), np.array([-1, -1]), [])
+
+
+def test_by_order_the_last_records_are_held_out():
+    """Running text: a held-out line must not stand between lines that are trained on."""
+    found = assign_by_order(free(range(20)), test=0.1, validation=0.5)
+
+    assert found.tolist() == [TRAIN] * 9 + [VALIDATION] * 9 + [TEST] * 2
+
+
+def test_by_order_a_given_split_stays():
+    """The end of what is given as train is carved for validation; what is given as test is all of it."""
+    given = np.array([TRAIN] * 4 + [TEST] * 3, dtype=np.int8)
+
+    assert assign_by_order(given, test=0.5, validation=0.25).tolist() == [TRAIN] * 3 + [VALIDATION] + [TEST] * 3

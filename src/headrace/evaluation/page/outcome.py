@@ -23,6 +23,12 @@ METRIC_WORDS = {
     "average_precision_macro": "average precision, mean over classes",
     "log_loss": "log loss, nats",
     "ece": "calibration error (ECE)",
+    "log_likelihood_per_byte": "log-likelihood per byte, nats",
+    "loss_per_character": "loss per character, nats",
+    "validation_loss_per_character": "loss per character on the validation split, nats",
+    "bits_per_byte": "bits per byte",
+    "perplexity_per_character": "perplexity per character",
+    "perplexity_per_word": "perplexity per word",
 }
 PERCENT_METRICS = {"accuracy", "precision_macro", "recall_macro", "f1_macro", "f1_weighted", "ece"}
 AREA_METRICS = {"roc_auc_macro", "average_precision_macro"}
@@ -38,6 +44,18 @@ def points(share: Any, digits: int = 1) -> str:
     """A difference of shares in points, with its sign."""
     value = number(share)
     return NO_NUMBER if value is None else f"{100 * value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def score_text(name: str, value: Any, digits: int = 1) -> str:
+    """The score, or an end of its interval: a share in percent, another number as it is."""
+    found = number(value)
+    return percent(found, digits) if name in PERCENT_METRICS or found is None else f"{found:.4f}".replace("-", "\N{MINUS SIGN}")
+
+
+def gap_text(name: str, value: Any, digits: int = 1) -> str:
+    """A difference of two scores, with its sign: of shares in points."""
+    found = number(value)
+    return points(found, digits) if name in PERCENT_METRICS or found is None else f"{found:+.4f}".replace("-", "\N{MINUS SIGN}")
 
 
 def metric_text(name: str, value: Any, digits: int = 1) -> str:
@@ -67,11 +85,11 @@ def describe_outcome(evidence: Evidence) -> dict[str, Any]:
         "allowed": bool(verdict.get("allowed")),
         "better": bool(verdict.get("better")),
         "reasons": [typeset(reason) for reason in strings(verdict.get("reasons"))],
-        "checks": [_check(check, digits) for check in rows(verdict.get("checks"))],
-        "score_name": score or "score",
-        "score": percent(metrics.get(score), digits),
-        "low": percent(report.get("score_low"), digits),
-        "high": percent(report.get("score_high"), digits),
+        "checks": [_check(check, score, digits) for check in rows(verdict.get("checks"))],
+        "score_name": METRIC_WORDS.get(score, score) or "score",
+        "score": score_text(score, metrics.get(score), digits),
+        "low": score_text(score, report.get("score_low"), digits),
+        "high": score_text(score, report.get("score_high"), digits),
         "confidence": f"{100 * (number(report.get('confidence')) or 0.95):g}\N{NO-BREAK SPACE}%",
         "records": count(report.get("test_records")),
         "digest": str(report.get("test_digest", "")),
@@ -79,13 +97,14 @@ def describe_outcome(evidence: Evidence) -> dict[str, Any]:
         "notes": strings(report.get("notes")),
         "tiles": [
             (METRIC_WORDS[key], metric_text(key, metrics[key], digits))
-            for key in ("f1_macro", "roc_auc_macro", "ece")
+            for key in ("f1_macro", "roc_auc_macro", "ece", "loss_per_character", "bits_per_byte", "perplexity_per_word")
             if key in metrics
         ],
         "metrics": [(METRIC_WORDS.get(key, key), metric_text(key, value, digits)) for key, value in metrics.items()],
         "figures": figures,
         "comparison": _comparison(report, promotion, figures, digits),
         "promotion": _promotion(promotion),
+        "shown": rows(details.get("shown")),
         "per_class": per_class,
         "per_class_chart": _per_class_chart(per_class, figures.get("per_class", "")),
         "confusion": _confusion(evidence, report),
@@ -109,10 +128,11 @@ def typeset(text: str) -> str:
     return re.sub(r"(?<![\w-])-(?=\.?\d)", "\N{MINUS SIGN}", text).replace(" %", "\N{NO-BREAK SPACE}%")
 
 
-def _check(check: dict[str, Any], digits: int) -> dict[str, Any]:
+def _check(check: dict[str, Any], score: str, digits: int) -> dict[str, Any]:
     name = str(check.get("name", ""))
     side, _, metric = name.partition("_")
     value, limit = number(check.get("value")), number(check.get("threshold"))
+    unit = " points" if score in PERCENT_METRICS else ""
     if side in ("min", "max"):
         words = METRIC_WORDS.get(metric, metric)
         asked = f"at {'least' if side == 'min' else 'most'} {metric_text(metric, limit, digits)}"
@@ -120,32 +140,36 @@ def _check(check: dict[str, Any], digits: int) -> dict[str, Any]:
     else:
         words, asked, shown = (
             "worst plausible difference to the best baseline",
-            f"at least {points(limit, digits)} points",
-            f"{points(value, digits)} points",
+            f"at least {gap_text(score, limit, digits)}{unit}",
+            f"{gap_text(score, value, digits)}{unit}",
         )
     return {"words": words, "asked": asked, "value": shown, "passed": bool(check.get("passed"))}
 
 
 def _comparison(report: dict[str, Any], promotion: dict[str, Any], figures: dict[str, str], digits: int) -> dict[str, Any]:
+    name = str(report.get("score", ""))
+    scale = 100 if name in PERCENT_METRICS else 1
     own = Interval(
         "candidate",
-        100 * (number(mapping(report.get("metrics")).get(str(report.get("score", "")))) or 0),
-        100 * (number(report.get("score_low")) or 0),
-        100 * (number(report.get("score_high")) or 0),
+        scale * (number(mapping(report.get("metrics")).get(name)) or 0),
+        scale * (number(report.get("score_low")) or 0),
+        scale * (number(report.get("score_high")) or 0),
     )
     table, marks = [], [own]
     for row in rows(report.get("comparison")):
         score, low, high = (number(row.get(key)) for key in ("score", "low", "high"))
         if score is None or low is None or high is None:
             continue
-        marks.append(Interval(str(row.get("model")).replace("_", " "), 100 * score, 100 * low, 100 * high, "s2"))
+        marks.append(Interval(str(row.get("model")).replace("_", " "), scale * score, scale * low, scale * high, "s2"))
         table.append(
             {
                 "model": str(row.get("model")).replace("_", " "),
-                "score": percent(score, digits),
-                "interval": f"{percent(low, digits)} to {percent(high, digits)}",
-                "difference": points(row.get("difference"), digits),
-                "difference_interval": " to ".join(points(row.get(key), digits) for key in ("difference_low", "difference_high")),
+                "score": score_text(name, score, digits),
+                "interval": f"{score_text(name, low, digits)} to {score_text(name, high, digits)}",
+                "difference": gap_text(name, row.get("difference"), digits),
+                "difference_interval": " to ".join(
+                    gap_text(name, row.get(k), digits) for k in ("difference_low", "difference_high")
+                ),
             }
         )
     if promotion.get("champion_version") is not None and number(promotion.get("difference")) is not None:
@@ -154,16 +178,20 @@ def _comparison(report: dict[str, Any], promotion: dict[str, Any], figures: dict
                 "model": f"champion, version {promotion['champion_version']}",
                 "score": percent(
                     (number(promotion.get("champion_correct")) or 0) / (number(promotion.get("records")) or 1), digits
-                ),
+                )
+                if name in PERCENT_METRICS
+                else NO_NUMBER,
                 "interval": f"on {promotion.get('records')} records",
-                "difference": points(promotion.get("difference"), digits),
-                "difference_interval": f"{points(promotion.get('low'), digits)} to {points(promotion.get('high'), digits)}",
+                "difference": gap_text(name, promotion.get("difference"), digits),
+                "difference_interval": f"{gap_text(name, promotion.get('low'), digits)} to {gap_text(name, promotion.get('high'), digits)}",
             }
         )
     title = figures.get("comparison", "Candidate and baselines on the same test records")
     title = title.replace("_", " ")
-    label = f"{str(report.get('score', 'score')).capitalize()}, %, with its interval"
-    return {"title": title, "rows": table, "chart": interval_chart(marks, x_label=label, alt=title, far_below=30)}
+    words = METRIC_WORDS.get(name, name) or "score"
+    label = f"{words[0].upper()}{words[1:]}{', %' if scale == 100 else ''}, with its interval"
+    chart = interval_chart(marks, x_label=label, alt=title, far_below=0.3 * scale)
+    return {"title": title, "rows": table, "chart": chart, "unit": ", points" if scale == 100 else ""}
 
 
 def _promotion(promotion: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,80 @@
+"""A trained network as a program: tokens of a text in, log-probability of each out. Texts become tokens before it, by `encode`."""
+
+import math
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from headrace.params import Section
+from headrace.tasks.language_modeling import NONE, UNKNOWN
+
+OUTPUT = "log_probabilities"
+"""What the program gives, by name, for the signature of a package."""
+
+CODE_POINTS = 0x110000
+"""An unknown character is taken for any of them, all equally likely: then likelihoods of texts are comparable whatever is known."""
+
+
+class EncodingOptions(Section):
+    """`train.encoding`: how text becomes tokens; they are those of the training split."""
+
+    tokenizer: Literal["characters", "bpe"] = "characters"
+    """characters, or bpe: pairs of bytes that occur together often, learnt from the training split by the library `tokenizers`."""
+    context: int = Field(default=128, ge=2, le=65536)
+    """Tokens that the network sees at once, and of one block to train on."""
+    vocabulary: int = Field(default=4096, ge=2, le=1_000_000)
+    """Different tokens at most; bpe needs 257, as every byte is one."""
+    min_count: int = Field(default=2, ge=1)
+    """Occurrences in the training split below which a character, or a pair, is no token."""
+
+
+class PredictionOptions(Section):
+    """`train.prediction`: nothing to choose; generation has its options on the command line."""
+
+
+class Preprocessing(Section):
+    """Numbers measured on blocks of tokens: none."""
+
+
+def measure(tokens: Tensor) -> Preprocessing:  # noqa: ARG001  # the contract's argument
+    """Nothing has to be measured."""
+    return Preprocessing()
+
+
+def prepare(tokens: Tensor) -> Tensor:
+    """int32 (B, L) to int64 (B, L), which embeddings take."""
+    return tokens.to(torch.int64)
+
+
+class LanguageModel(nn.Module):
+    """int32 tokens (N, windows * context + 1), 0 where there is none, to float32 log-probabilities (N, windows * context).
+
+    The text is read in windows that follow each other; the first token of each stands alone, as in the blocks of training.
+
+    Args:
+        network: int64 (B, context) to scores of the token after each, (B, context, V).
+        context: tokens of a window.
+        unknown_cost: taken off the log-probability of an unknown character.
+    """
+
+    def __init__(self, network: nn.Module, context: int, unknown_cost: float) -> None:
+        super().__init__()
+        self.network, self.context, self.unknown_cost = network, context, unknown_cost
+
+    def normalise(self, x: Tensor) -> Tensor:
+        """Numbers of tokens stay as they are."""
+        return x
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Log-probability in nats of every token after the first one, 0 where there is none."""
+        x, y = prepare(tokens[:, :-1]).reshape(-1, self.context), prepare(tokens[:, 1:]).reshape(-1, self.context)
+        found = torch.log_softmax(self.network(x).float(), dim=2).gather(2, y.unsqueeze(2)).squeeze(2)
+        found = found - self.unknown_cost * (y == UNKNOWN)
+        return (found * (y != NONE)).reshape(-1, tokens.shape[1] - 1)
+
+
+def from_description(network: nn.Module, description: dict[str, Any]) -> LanguageModel:
+    """The program that model.json describes: windows of the encoding's context around the network."""
+    return LanguageModel(network, int(description["encoding"]["shape"][0]), math.log(CODE_POINTS))

@@ -1,0 +1,215 @@
+"""From raw text to one number for each record: the same in training, from the package, and where only MLflow, torch and numpy are."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from tests.unit.running_text import paragraphs, write_running_text
+
+from headrace.errors import DataError, ParamsError
+from headrace.evaluation import language_modeling as evaluation
+from headrace.evaluation.scores import read_scores
+from headrace.listening import SilentProgress, SilentTracker
+from headrace.params import parse_section
+from headrace.registry.packages import lay_out, read_package
+from headrace.registry.scoring import predict_package
+from headrace.stages import baseline as baseline_stage
+from headrace.stages import package as package_stage
+from headrace.stages.train import Params, run
+from headrace.tasks import language_modeling as task
+from headrace.training.predictor import load_predictor
+
+SETTINGS = {
+    "network": "gpt",
+    "network_options": {"width": 16, "blocks": 1, "heads": 2},
+    "encoding": {"context": 16, "min_count": 1},
+    "epochs": 3,
+    "batch_size": 8,
+    "channels_last": False,
+    "threads": 1,
+}
+TOLERANCE = 1e-4
+
+
+def train(project: Path, **changes):
+    return run(
+        parse_section({**SETTINGS, **changes}, "train", Params, where="params.yaml"),
+        splits=project / "splits",
+        augmented=project / "augmented",
+        model=project / "candidate",
+        predictions=project / "predictions.parquet",
+        plots=project / "plots",
+        fingerprint="f00d",
+        scratch=project / "scratch",
+        device="cpu",
+        progress=SilentProgress(),
+        tracker=SilentTracker(),
+    )
+
+
+def write_splits(project: Path) -> None:
+    for number, (name, count) in enumerate({"train": 200, "validation": 20, "test": 1000}.items()):
+        write_running_text(project / "splits" / name, paragraphs(count, seed=number), characters=80)
+    write_running_text(project / "augmented", [])
+
+
+def pack(project: Path) -> package_stage.PackageReport:
+    (project / "evaluate.json").write_text(json.dumps({"fingerprint": "f00d", "score": "log_likelihood_per_byte", "metrics": {}}))
+    return package_stage.run(
+        package_stage.Params(tolerance=TOLERANCE, check_records=16),
+        model=project / "candidate",
+        evaluation=project / "evaluate.json",
+        examples=project / "splits" / "validation",
+        card=project / "no_card.md",
+        out=project / "package",
+    )
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """Splits of running text, a trained candidate with its scores, baselines, and a package."""
+    root = tmp_path_factory.mktemp("project")
+    write_splits(root)
+    (root / "train.json").write_text(train(root).to_json())
+    baseline_stage.run(
+        baseline_stage.Params(models=("unigram", "ngram"), config={"order": 4, "min_count": 1}),
+        splits=root / "splits",
+        out=root / "baselines.parquet",
+    )
+    pack(root)
+    return root
+
+
+def expected(project: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Texts of the test split and the scores that training gave them."""
+    texts = np.array(pq.read_table(project / "splits" / "test" / "part-00000.parquet")["text"].to_pylist(), dtype=object)
+    assert len(texts) >= 1000
+    return texts, read_scores(project / "predictions.parquet", "test").values
+
+
+def test_it_learns_to_expect_the_text(project):
+    """Better than a table of how frequent each character is."""
+    judged = evaluation.judge(
+        project / "predictions.parquet",
+        project / "baselines.parquet",
+        json.loads((project / "candidate" / "model.json").read_text()),
+        evaluation.Options(),
+    )
+    assert judged.scores.mean() > judged.baseline_scores["unigram"].mean()
+    assert judged.metrics["loss_per_character"] == pytest.approx(-judged.scores.mean())
+    assert judged.metrics["bits_per_byte"] == pytest.approx(-judged.scores.mean() / np.log(2))
+    assert judged.metrics["validation_loss_per_character"] is not None
+
+
+def test_loss_of_the_loop_is_that_of_the_records(project):
+    """Blocks and records cut the same text at other places, and must not tell another story."""
+    report = json.loads((project / "train.json").read_text())
+    scores = read_scores(project / "predictions.parquet", "validation").values
+
+    assert report["validation_loss"] == pytest.approx(-scores.mean(), abs=0.15)
+
+
+def test_our_predictor_answers_raw_texts_as_training_did(project):
+    """The tokens travel with the weights."""
+    texts, scores = expected(project)
+
+    np.testing.assert_allclose(task.score(load_predictor(project / "package")(texts), texts), scores, atol=1e-5)
+
+
+@pytest.mark.parametrize("tokenizer", ["characters", "bpe"])
+def test_mlflow_answers_raw_texts_as_training_did_without_headrace(project, tmp_path, tokenizer):
+    """A server has MLflow, torch, numpy, and for pairs of bytes the tokenizers library that the requirements name."""
+    made = project
+    if tokenizer == "bpe":
+        made = tmp_path / "bpe"
+        write_splits(made)
+        train(made, encoding={"context": 16, "tokenizer": "bpe", "vocabulary": 300}, epochs=1)
+        pack(made)
+    texts, scores = expected(made)
+    lay_out(read_package(made / "package"), [], tmp_path / "registered", model_id="m-1")
+    script = (
+        "import sys, json\n"
+        "sys.modules['headrace'] = sys.modules['pyarrow'] = None\n"
+        f"sys.path.insert(0, {str(tmp_path / 'registered' / 'code')!r})\n"
+        "import headrace_package_3 as loader\n"
+        f"model = loader._load_pyfunc({str(tmp_path / 'registered' / 'package')!r})\n"
+        "print(json.dumps(model.predict(json.load(sys.stdin)).tolist()))\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", script], input=json.dumps(texts.tolist()), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_allclose(task.score(np.array(json.loads(done.stdout)), texts), scores, atol=1e-5)
+    assert ("tokenizers==" in (made / "package" / "requirements.txt").read_text()) == (tokenizer == "bpe")
+
+
+def test_a_comparison_in_the_registry_scores_raw_texts(project, tmp_path):
+    """`promote` runs the champion on the challenger's test split."""
+    _, scores = expected(project)
+    decided = predict_package(read_package(project / "package"), project / "splits" / "test", cache=tmp_path / "cache")
+    assert decided.digest() == read_scores(project / "predictions.parquet", "test").digest()
+    np.testing.assert_allclose(decided.values, scores, atol=1e-5)
+
+
+def test_any_text_has_an_answer_from_the_package(project):
+    """Empty, unknown, or of a million characters, of which the beginning is read."""
+    answer = load_predictor(project / "package")(["", "\0", "\u03c9", "king " * 200_000])
+    assert np.isfinite(answer).all()
+    assert (answer <= 0).all()
+    assert (answer[0] == 0).all()
+
+
+def test_the_same_inputs_give_the_same_bytes(project, tmp_path):
+    """DVC hashes the candidate."""
+    write_splits(tmp_path)
+    train(tmp_path)
+
+    for name in ("candidate/model.safetensors", "candidate/model.json", "predictions.parquet"):
+        assert (tmp_path / name).read_bytes() == (project / name).read_bytes(), name
+
+
+@pytest.mark.badinput
+def test_records_much_longer_than_those_of_training_are_refused(tmp_path):
+    """They would be read in part, and the model praised for the rest."""
+    write_running_text(tmp_path / "splits" / "train", paragraphs(200), characters=80)
+    write_running_text(tmp_path / "splits" / "validation", paragraphs(20, seed=1), characters=80)
+    write_running_text(tmp_path / "splits" / "test", ["".join(paragraphs(30, seed=2))], characters=800)
+    write_running_text(tmp_path / "augmented", [])
+
+    with pytest.raises(DataError, match="so much longer than those of the training split"):
+        train(tmp_path, epochs=1)
+
+
+@pytest.mark.badinput
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"calibrate": True}, "train.calibrate is about probabilities of classes"),
+        ({"batch_size": 4096}, "there are only .* training blocks"),
+        ({"encoding": {"contxt": 4}}, "Did you mean 'context'"),
+        ({"network": "small_cnn", "network_options": {}}, "does not fit the data"),
+        ({"augmentation": {"flip": 1}}, "its records cannot be changed"),
+    ],
+    ids=["calibrate", "batch", "typo", "network", "augmentation"],
+)
+def test_settings_that_do_not_fit_are_refused(project, tmp_path, changes, words):
+    """Before the first step, with what to write instead."""
+    write_splits(tmp_path)
+
+    with pytest.raises(ParamsError, match=words):
+        train(tmp_path, **changes)
+
+
+@pytest.mark.badinput
+def test_zero_rows_are_refused(tmp_path):
+    """There is nothing to learn tokens from."""
+    for name in ("splits/train", "splits/validation", "splits/test", "augmented"):
+        write_running_text(tmp_path / name, [])
+
+    with pytest.raises(DataError, match="no records"):
+        train(tmp_path)
