@@ -92,6 +92,35 @@ def _dry_run(settings: "Settings", wanted: list[str], *, force: bool, as_json: b
 
 
 @commands.command()
+def ablate(
+    what: Annotated[
+        list[str], typer.Argument(help="augment, init_from, calibrate, or section.key=VALUE of the variant without.")
+    ],
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Trainings of each variant, from train.seed on.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """What a choice is worth: run with and without it, and compare on the same test records. The workspace stays as it is.
+
+    Stages that the choice does not reach come from the cache; nothing is recorded in MLflow.
+
+    Examples: [bold]headrace ablate augment[/] · [bold]headrace ablate train.ema=null --seeds 5[/]
+    """
+    from headrace.flow.ablation import ablate as compare
+    from headrace.flow.ablation import in_words
+    from headrace.project.setup import ensure_set_up
+
+    settings = read_settings()
+    ensure_set_up(settings)
+    with terminated_like_ctrl_c():
+        found = compare(settings, what, lambda line: typer.echo(line, err=True), seeds=seeds)
+    if as_json:
+        show(asdict(found))
+    else:
+        for line in in_words(found):
+            typer.echo(line)
+
+
+@commands.command()
 def status(as_json: Json = False) -> None:
     """Is the project up to date, and who works in it?
 
