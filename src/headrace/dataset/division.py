@@ -1,12 +1,13 @@
 """Divide a data set: every record gets a split, and what would leak, teach twice or contradict itself is dropped and counted."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from headrace.dataset.duplicates import MAX_ALIKE, Comparable, NearDuplicates, find_near_duplicates
 from headrace.dataset.schema import SPLITS, read_info
@@ -25,6 +26,7 @@ from headrace.dataset.splits import (
     outranked,
     refuse_missing_classes,
     repeated,
+    uniform,
 )
 from headrace.dataset.time_split import TimeConfig, assign_by_time, to_instants
 from headrace.errors import DataError, ParamsError
@@ -50,7 +52,12 @@ class DivisionConfig(Section):
     """Another seed draws every split anew."""
     given: Literal["respect", "ignore"] = "respect"
     """What becomes of the split that a source gives."""
+    source_weights: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict)
+    """Share of a source's training records that train, drawn by id; validation and test keep theirs. A source not named here has 1."""
     group_column: str | None = None
+    """by: group: the column that names the group, such as one of collect.options.keep, `source` or `origin` (file and position)."""
+    group_pattern: str | None = None
+    """Regular expression, when the group is a part of the column: its first bracket, or what it matches; 'patient-(\\d+)' of `origin`."""
     time: TimeConfig | None = None
     near_duplicate_tolerance: Annotated[float, Field(ge=0)] | None = None
     """How far two records may differ and still be one, in the task's measure (images: mean absolute difference of the pixels as a
@@ -61,7 +68,23 @@ class DivisionConfig(Section):
         for by, key, value in (("group", "group_column", self.group_column), ("time", "time", self.time)):
             if (self.by == by) != (value is not None):
                 raise ValueError(f"{key} belongs to by: {by}, found by: {self.by} and {key}: {'set' if value else 'not set'}")
+        if self.group_pattern is not None and self.group_column is None:
+            raise ValueError("group_pattern belongs to group_column, which is not set")
         return self
+
+    @field_validator("group_pattern")
+    @classmethod
+    def _pattern_is_one(cls, pattern: str | None) -> str | None:
+        try:
+            re.compile(pattern or "")
+        except re.error as error:
+            raise ValueError(f"no regular expression: {error}") from None
+        return pattern
+
+    def groups(self, table: pa.Table) -> list[str]:
+        """Key of each record's group. Raises DataError where a record has none."""
+        column = str(self.group_column)
+        return group_keys(table[column], column=column, pattern=self.group_pattern)
 
 
 @dataclass(frozen=True)
@@ -113,20 +136,25 @@ def divide(data: Path, config: DivisionConfig, task: Comparable, progress: Progr
     for note in notes:
         progress.say(note)
 
-    assignment = _assign(config, table, given)
+    groups = config.groups(table) if config.group_column else None
+    assignment = _assign(config, table, given, groups)
     if info.classes:
         assignment.drop("label unknown", (labels < 0) | (labels >= len(info.classes)))
     clash = contradictory(ids, labels)
     assignment.drop("same content under another label", clash & (given != TEST))
     assignment.drop("repeats a record of a split that ranks higher", outranked(ids, assignment.splits))
-    if config.group_column:
-        groups = codes(table[config.group_column])
-        assignment.drop("its group stands in a split that ranks higher", outranked(groups, assignment.splits))
+    if groups is not None:
+        assignment.drop("its group stands in a split that ranks higher", outranked(codes(pa.array(groups)), assignment.splits))
     assignment.drop("repeats an earlier record", repeated(ids, assignment.splits))
     near = NearDuplicates(partner=np.full(info.rows, -1, dtype=np.int64), compared=0)
     if config.near_duplicate_tolerance is not None:
         near = find_near_duplicates(data, assignment.splits, task, tolerance=config.near_duplicate_tolerance, progress=progress)
     assignment.drop("nearly repeats a record of a split that ranks higher", near.partner >= 0)
+
+    if config.source_weights:
+        assignment.drop(
+            "beyond the weight of its source", _too_many(config, table["source"], table["id"]) & (assignment.splits == TRAIN)
+        )
 
     if near.crowded:
         notes.append(
@@ -151,7 +179,7 @@ def _columns(config: DivisionConfig, schema: pa.Schema) -> list[str]:
             raise ParamsError(
                 f"split.{config.by} names column '{column}', which the data lack.{did_you_mean(column, schema.names)}"
             )
-    return ["id", "label", "split", *extra]
+    return ["id", "label", "split", *(["source"] if config.source_weights else []), *extra]
 
 
 def _without_effect(config: DivisionConfig, given: np.ndarray) -> list[str]:
@@ -163,13 +191,24 @@ def _without_effect(config: DivisionConfig, given: np.ndarray) -> list[str]:
     return []
 
 
-def _assign(config: DivisionConfig, table: pa.Table, given: np.ndarray) -> Assignment:
+def _too_many(config: DivisionConfig, sources: pa.ChunkedArray, ids: pa.ChunkedArray) -> np.ndarray:
+    """Records that the weight of their source leaves out of train, bool (N,): the same ones whatever else is in the data."""
+    names = sources.to_pylist()
+    for name in config.source_weights:
+        if name not in names:
+            raise ParamsError(f"split.source_weights names source '{name}', which no record has.{did_you_mean(name, set(names))}")
+    weights = np.array([config.source_weights.get(name, 1.0) for name in names])
+    left_out: np.ndarray = uniform(ids.to_pylist(), seed=config.seed, purpose="weight of source") >= weights
+    return left_out
+
+
+def _assign(config: DivisionConfig, table: pa.Table, given: np.ndarray, groups: list[str] | None) -> Assignment:
     if config.time:
         if (given > TRAIN).any():
             raise DataError("records come with a test or validation split, which by: time would break. Set split.given: ignore.")
-        times = to_instants(table[config.time.column], column=config.time.column)
+        times = to_instants(table[config.time.column], column=config.time.column, without_zone=config.time.without_zone)
         return Assignment(assign_by_time(times, config.time), cause="inside the embargo before a cutoff")
     if config.by == "order":
         return Assignment(assign_by_order(given, test=config.test, validation=config.validation))
-    keys = group_keys(table[config.group_column], column=config.group_column) if config.group_column else table["id"].to_pylist()
+    keys = groups or table["id"].to_pylist()
     return Assignment(assign_by_key(keys, given, seed=config.seed, test=config.test, validation=config.validation))

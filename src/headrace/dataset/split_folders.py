@@ -1,6 +1,6 @@
 """The three splits at rest: written in one pass over the data set, and read once more to see that nothing leaks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -39,21 +39,21 @@ def write_splits(data: Path, folder: Path, splits: np.ndarray, *, progress: Prog
     progress.finish()
 
 
-def check_no_leak(folder: Path, columns: Sequence[str]) -> None:
-    """Refuse written splits in which a value of a column stands in two.
+def check_no_leak(folder: Path, keys_of: Mapping[str, Callable[[pa.Table], Sequence[str]]]) -> None:
+    """Refuse written splits in which a key stands in two.
 
     Args:
         folder: holds one data set folder per split.
-        columns: id, and the group column if there is one.
+        keys_of: by column, what makes keys of a table with it: ids, and groups if there are any.
 
     Raises:
         HeadraceError: a value straddles; this is a fault of the program, not of the data.
     """
-    for column in columns:
-        parts = [read_table(folder / name, [column])[column] for name in SPLITS]
+    for column, make in keys_of.items():
+        parts = [make(read_table(folder / name, [column])) for name in SPLITS]
         splits = np.repeat(np.arange(len(SPLITS), dtype=np.int8), [len(part) for part in parts])
-        values = pa.chunked_array([chunk for part in parts for chunk in part.chunks], parts[0].type)
-        keys = codes(values)
+        values = [key for part in parts for key in part]
+        keys = codes(pa.array(values, pa.string()))
         leaks = np.flatnonzero(outranked(keys, splits))
         if len(leaks):
             where = [SPLITS[number] for number in np.unique(splits[keys == keys[leaks[0]]])]

@@ -5,6 +5,7 @@ dropped: test outranks validation, validation outranks train.
 """
 
 import hashlib
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -98,11 +99,16 @@ def codes(values: pa.ChunkedArray | pa.Array) -> np.ndarray:
     return np.asarray(encoded.indices).astype(np.int64)
 
 
-def group_keys(values: pa.ChunkedArray, *, column: str) -> list[str]:
+def group_keys(values: pa.ChunkedArray, *, column: str, pattern: str | None = None) -> list[str]:
     """Group keys as text.
 
+    Args:
+        values: what names the groups.
+        column: its name, for messages.
+        pattern: regular expression; the key is its first bracket, or what it matches.
+
     Raises:
-        DataError: a missing key, or a type that names no group.
+        DataError: a missing key, a value without the pattern, or a type that names no group.
     """
     if values.null_count:
         raise DataError(
@@ -113,7 +119,16 @@ def group_keys(values: pa.ChunkedArray, *, column: str) -> list[str]:
             f"column '{column}' holds {values.type}; a group is named by text or a whole number. See split.group_column."
         )
     keys: list[str] = pc.cast(values, pa.string()).to_pylist()
-    return keys
+    if pattern is None:
+        return keys
+    found = [re.search(pattern, key) for key in keys]
+    without = [key for key, match in zip(keys, found, strict=True) if match is None]
+    if without:
+        raise DataError(
+            f"split.group_pattern {pattern!r} is not found in '{column}' of {len(without):,} records, such as {without[0]!r}. "
+            "Mend the pattern, or let the suite quarantine them."
+        )
+    return [match.group(1 if match.re.groups else 0) or "" for match in found if match is not None]
 
 
 class Assignment:
@@ -194,8 +209,8 @@ def refuse_missing_classes(splits: np.ndarray, labels: np.ndarray, classes: Sequ
         here = labels[splits == number]
         if not len(here):
             raise DataError(
-                f"split '{name}' has no record. Collect more, give it a share (split.test, split.validation), "
-                "or tell collect.sources which records belong to it."
+                f"split '{name}' has no record. Collect more, give it a share (split.test, split.validation), choose another "
+                "split.seed where groups are few, or tell collect.sources which records belong to it."
             )
         counts[name] = {word: int((here == label).sum()) for label, word in enumerate(classes)}
     for name, found in counts.items():

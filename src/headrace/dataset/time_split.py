@@ -1,6 +1,8 @@
 """Splits by time: train before a cutoff, then validation, then test. A time without a zone is refused, never guessed."""
 
+import contextlib
 from datetime import UTC, datetime
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +24,8 @@ class TimeConfig(Section):
     """ISO 8601 with zone, such as 2025-01-31T00:00:00Z: what is earlier is train."""
     test_from: str
     """ISO 8601 with zone: what is not earlier is test."""
+    without_zone: Literal["refuse", "utc"] = "refuse"
+    """What becomes of a column whose times or dates have no zone: refuse it, or take them for UTC."""
     embargo_days: float = Field(default=0.0, ge=0)
     """What is closer before a cutoff is dropped: it may overlap what comes after."""
 
@@ -66,8 +70,13 @@ def parse_instant(text: str, *, where: str) -> int:
     return (elapsed.days * 86_400 + elapsed.seconds) * 1_000_000 + elapsed.microseconds
 
 
-def to_instants(values: pa.ChunkedArray, *, column: str) -> np.ndarray:
-    """A column of timestamps with zone, or of ISO 8601 text with zone, as int64 (N,).
+def to_instants(values: pa.ChunkedArray, *, column: str, without_zone: Literal["refuse", "utc"] = "refuse") -> np.ndarray:
+    """A column of timestamps, dates or ISO 8601 text as int64 (N,).
+
+    Args:
+        values: the column.
+        column: its name, for messages.
+        without_zone: whether times without a zone are refused or those of UTC.
 
     Raises:
         DataError: another type, no zone, or a missing value.
@@ -76,12 +85,22 @@ def to_instants(values: pa.ChunkedArray, *, column: str) -> np.ndarray:
         raise DataError(
             f"column '{column}' has no time in {values.null_count} records. Let the suite quarantine them (not null)."
         )
-    if pa.types.is_timestamp(values.type) and values.type.tz is None:
-        raise DataError(f"column '{column}' holds times without a zone. Collect them as UTC.")
-    if not (pa.types.is_timestamp(values.type) or pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
-        raise DataError(f"column '{column}' holds {values.type}, not times. Name another in split.time.column.")
+    kind = values.type
+    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    if not (pa.types.is_temporal(kind) and not pa.types.is_time(kind) and not pa.types.is_duration(kind)) and not is_text:
+        raise DataError(f"column '{column}' holds {kind}, not times. Name another in split.time.column.")
+    say = "Collect them as UTC, or say split.time.without_zone: utc if that is what they are."
+    if not is_text and getattr(kind, "tz", None) is None and without_zone == "refuse":
+        raise DataError(f"column '{column}' holds times without a zone. {say}")
     try:
-        moments = pc.cast(values, pa.timestamp("us", tz="UTC"), safe=not pa.types.is_timestamp(values.type))
+        moments = _parsed(values, without_zone) if is_text else pc.cast(values, pa.timestamp("us"), safe=False)
     except pa.ArrowInvalid as error:
-        raise DataError(f"column '{column}' holds what is no ISO 8601 time with a zone: {error}.") from None
+        raise DataError(f"column '{column}' holds what is no ISO 8601 time with a zone: {error}. {say}") from None
     return np.asarray(pc.cast(moments, pa.int64()).combine_chunks())
+
+
+def _parsed(texts: pa.ChunkedArray, without_zone: Literal["refuse", "utc"]) -> pa.ChunkedArray:
+    if without_zone == "utc":
+        with contextlib.suppress(pa.ArrowInvalid):  # they may have zones all the same
+            return pc.cast(texts, pa.timestamp("us"))
+    return pc.cast(texts, pa.timestamp("us", tz="UTC"))

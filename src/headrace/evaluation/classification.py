@@ -145,16 +145,19 @@ def _per_class(test: Predictions, classes: list[str]) -> tuple[list[dict[str, An
 
 
 def _slices(test: Predictions, measured: dict[str, np.ndarray]) -> list[dict[str, Any]]:
-    """Accuracy over the quarters of what was measured of the records, such as short to long texts; equal values stay together."""
+    """Accuracy over the quarters of a measure, such as short to long texts (equal values stay together), or over words, such as sources."""
     rows = []
     for name, values in measured.items():
-        edges = np.unique(np.quantile(values, [0.25, 0.5, 0.75], method="lower"))
-        quarter = np.searchsorted(edges, values)
-        for number in np.unique(quarter):
-            inside = quarter == number
+        if values.dtype == object:
+            part = values
+        else:
+            part = np.searchsorted(np.unique(np.quantile(values, [0.25, 0.5, 0.75], method="lower")), values)
+        for number in np.unique(part):
+            inside = part == number
             right, records = int(test.correct[inside].sum()), int(inside.sum())
             low, high = wilson_interval(right, records)
-            smallest, largest = values[inside].min().item(), values[inside].max().item()
+            ordered = sorted(values[inside].tolist())
+            smallest, largest = ordered[0], ordered[-1]
             row = {"column": name, "smallest": smallest, "largest": largest, "records": records}
             rows.append(row | {"accuracy": right / records, "accuracy_low": low, "accuracy_high": high})
     return rows

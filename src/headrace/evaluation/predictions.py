@@ -73,7 +73,7 @@ def read_predictions(path: Path, split: str, *, classes: int) -> Predictions:
 
 
 def read_measured(path: Path, ids: Sequence[str]) -> dict[str, np.ndarray]:
-    """Numbers that were measured of these records, in their order, by column; those that are nowhere missing.
+    """What was measured of these records, in their order, by column: numbers or words that are nowhere missing.
 
     Raises:
         DataError: the file is missing or damaged.
@@ -82,10 +82,10 @@ def read_measured(path: Path, ids: Sequence[str]) -> dict[str, np.ndarray]:
     place = {key: row for row, key in enumerate(table.column("id").to_pylist())}
     rows = pa.array([place[key] for key in ids])
     return {
-        name: table.column(name).take(rows).to_numpy()
+        name: table.column(name).take(rows).to_numpy(zero_copy_only=False)
         for name in table.column_names
         if name not in ("id", "split", "label", "probabilities", "score")
-        and (pa.types.is_integer(kind := table.schema.field(name).type) or pa.types.is_floating(kind))
+        and (pa.types.is_integer(kind := table.schema.field(name).type) or pa.types.is_floating(kind) or pa.types.is_string(kind))
         and not table.column(name).null_count
     }
 

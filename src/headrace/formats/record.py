@@ -1,6 +1,6 @@
 """What a format reader yields: one record as it arrived, before the task looks at it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -40,6 +40,8 @@ class RawRecord:
     """File and position, such as 'train.zip:train/cat/0001.jpg' or 'digits.csv.gz:row 17'."""
     content: bytes | None = None
     """The bytes the record's id is the digest of, when they are not the payload's own."""
+    beside: Mapping[str, str | None] | None = None
+    """What goes with the record into columns of its own, such as the group or the time it is split by."""
     fault: str = ""
     """Why the payload cannot be read; such a record is quarantined by `validate`, never dropped in silence."""
 

@@ -4,6 +4,7 @@ import base64
 import binascii
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from pathlib import PurePosixPath
 from typing import Any, Literal, Self
 
@@ -38,6 +39,8 @@ class ColumnOptions(Section):
     """What classes are called, where the column has another sign for them, such as {"1": negative, "5": positive}."""
     split: str | None = None
     """Column with train, validation or test; null when there is none."""
+    keep: list[str] = Field(default_factory=list)
+    """Columns that go with the records as text, such as a time or the group to split by: for validation and `split`, never for a model."""
     invalid_bytes: Literal["refuse", "quarantine"] = "refuse"
     """What bytes that are not text in `encoding` make: refuse, a file that cannot be read; quarantine, faulty records."""
     max_cell_bytes: int = Field(default=_MAX_CELL, gt=0, le=1 << 30)
@@ -46,9 +49,9 @@ class ColumnOptions(Section):
     @model_validator(mode="after")
     def _columns_have_one_meaning(self) -> Self:
         payload = [self.payload] if isinstance(self.payload, str) else self.payload or []
-        for name in (self.label, self.split):
+        for name in (self.label, self.split, *self.keep):
             if name is not None and name in payload:
-                raise ValueError(f"column {name!r} is payload and label or split at once")
+                raise ValueError(f"column {name!r} is payload and label, split or kept at once")
         return self
 
 
@@ -81,10 +84,10 @@ class RowReader:
         self._file, self._options = file, options
         _check_names(file, columns)
         meant = [options.payload] if isinstance(options.payload, str) else options.payload or []
-        for name in [*meant, *filter(None, (options.label, options.split))]:
+        for name in [*meant, *options.keep, *filter(None, (options.label, options.split))]:
             if name not in columns:
                 raise FormatError(f"{file} has no column '{name}'.{did_you_mean(name, columns)} Correct collect.options.")
-        aside = {options.label, options.split}
+        aside = {options.label, options.split, *options.keep}
         self._features = list(meant) or [name for name in columns if name not in aside]
         self._beside = (
             {other.name: other for other in files if other.source == file.source} if options.payload_as == "path" else {}
@@ -108,7 +111,8 @@ class RowReader:
             payload, content = self._payload(row)
         except ValueError as reason:
             return self.fault(position, str(reason), row)
-        return RawRecord(payload, label, split, file.source, f"{file.name}:{position}", content=content)
+        beside = {name: _kept(row[name]) for name in options.keep} or None
+        return RawRecord(payload, label, split, file.source, f"{file.name}:{position}", content=content, beside=beside)
 
     def fault(self, position: str, reason: str, row: object = None) -> RawRecord:
         """A record that cannot be read."""
@@ -170,6 +174,11 @@ def _text(value: object) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value).strip()
+
+
+def _kept(value: object) -> str | None:
+    """A value that goes with a record, as text; a time in ISO 8601; None where there is none."""
+    return (value.isoformat() if isinstance(value, date) else _text(value)) or None
 
 
 def _decode_base64(value: object) -> bytes:

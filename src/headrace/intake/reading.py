@@ -87,6 +87,11 @@ def read_all(readings: Sequence[Reading]) -> Iterator[RawRecord]:
         yield from reading.reader.read(reading.files, reading.options)
 
 
+def kept_columns(readings: Sequence[Reading]) -> list[str]:
+    """Names of the columns that go with the records of any source."""
+    return list(dict.fromkeys(name for reading in readings for name in getattr(reading.options, "keep", ())))
+
+
 def given_columns(readings: Sequence[Reading]) -> GivenColumns:
     """The columns of the sources whose format knows columns, as they came.
 
@@ -109,12 +114,11 @@ def given_columns(readings: Sequence[Reading]) -> GivenColumns:
 def _meanings(columns: Mapping[str, str], options: Any) -> dict[str, tuple[str, str]]:
     """What the options make of columns: meaning to column and kind."""
     label, split, payload = (getattr(options, name, None) for name in ("label", "split", "payload"))
+    aside = (label, split, *getattr(options, "keep", ()))
     if isinstance(payload, str):
         meant = {"the payload": (payload, columns.get(payload, EMPTY))}
     else:
-        meant = {
-            f"feature '{name}'": (name, columns.get(name, EMPTY)) for name in payload or columns if name not in (label, split)
-        }
+        meant = {f"feature '{name}'": (name, columns.get(name, EMPTY)) for name in payload or columns if name not in aside}
     if label:
         # Classes are called what the options say: signs of any kind may stand for them.
         words = [kind_of(word) for word in getattr(options, "names", {}).values()]

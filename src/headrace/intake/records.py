@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from headrace.dataset.shards import ShardWriter
-from headrace.errors import DataError
+from headrace.errors import DataError, ParamsError
 from headrace.formats.record import RawRecord
 from headrace.intake.contract import Intake
 from headrace.intake.tally import Tally
@@ -34,6 +35,7 @@ def write_records(
     task: str,
     classes: Sequence[str] | None,
     progress: Progress,
+    kept: Sequence[str] = (),
 ) -> Tally:
     """Decode and measure every record, write them as a data set, and count them.
 
@@ -45,8 +47,10 @@ def write_records(
         task: its name, for dataset.json.
         classes: class names in the order of their labels; None: those that occur.
         progress: told of every row.
+        kept: names of what goes with the records, each a column of text.
 
     Raises:
+        ParamsError: a data set of this task has a column of such a name already.
         DataError: there is no record, or what the intake cannot settle.
     """
     progress.start("records")
@@ -59,14 +63,29 @@ def write_records(
         raise DataError("the sources hold no record in this format. Check collect.sources, collect.format and collect.options.")
     settled = intake.settle(options, first)
     info = intake.record_info(settled)
-    with ShardWriter(folder, intake.record_schema(settled), task=task, classes=names, record=info) as writer:
+    schema = _with_kept(intake.record_schema(settled), kept)
+    with ShardWriter(folder, schema, task=task, classes=names, record=info) as writer:
         for chunk in in_chunks(chain(first, records), info):
             rows = intake.make_rows(chunk, labels, settled)
+            for name in kept:
+                rows = rows.append_column(
+                    schema.field(name), pa.array([(raw.beside or {}).get(name) for raw in chunk], pa.string())
+                )
             writer.write(rows)
             tally.add(rows)
             progress.advance(rows.num_rows)
     progress.finish(f"{tally.rows} records")
     return tally
+
+
+def _with_kept(schema: pa.Schema, kept: Sequence[str]) -> pa.Schema:
+    for name in kept:
+        if name in schema.names:
+            raise ParamsError(
+                f"collect.options.keep: a data set of this task has a column '{name}' of its own. Rename the one that you keep."
+            )
+        schema = schema.append(pa.field(name, pa.string()))
+    return schema
 
 
 def class_names(records: Iterable[RawRecord]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,12 @@ def _in_words(section: str, error: Any) -> str:
         unknown = [each for each in error.instance if each not in properties]
         return "\n".join(f"params.yaml: unknown key '{key}.{each}'.{did_you_mean(each, properties)}" for each in unknown)
     if error.validator in ("anyOf", "oneOf"):
+        of_its_type = [each for each in error.context if each.validator != "type" or each.relative_path]
+        if of_its_type and len({each.schema_path[0] for each in of_its_type}) == 1:  # that form is meant: say what is wrong in it
+            return _in_words(section, of_its_type[0])
         return f"params.yaml: '{key}' is {_short(error.instance)}, which fits none of its forms. docs/reference has them."
+    if isinstance(error.instance, date):
+        return f"params.yaml: '{key}' is {error.instance.isoformat()}, which YAML takes for a time; write it in quotes."
     return f"params.yaml: '{key}': {error.message[:200]}."
 
 

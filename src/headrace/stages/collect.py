@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field
 
 from headrace.dataset.given_columns import write_given_columns
 from headrace.intake.contract import check_parts
-from headrace.intake.reading import SourceReading, choose_readers, given_columns, read_all
+from headrace.intake.reading import SourceReading, choose_readers, given_columns, kept_columns, read_all
 from headrace.intake.records import write_records
 from headrace.intake.tally import FaultCount, SourceSummary, summarize
 from headrace.listening import Progress, SilentProgress
@@ -74,7 +74,14 @@ def run(params: Params, *, sources: Path, out: Out, places: Places, progress: Pr
     with unchanged(files):
         given = given_columns(readings)
         tally = write_records(
-            lambda: read_all(readings), out, intake, record, task=params.task, classes=classes, progress=progress
+            lambda: read_all(readings),
+            out,
+            intake,
+            record,
+            task=params.task,
+            classes=classes,
+            progress=progress,
+            kept=kept_columns(readings),
         )
         if given:
             write_given_columns(out, given)

@@ -59,7 +59,8 @@ def run(params: Params, *, validated: Path, splits: Out, progress: Progress | No
     task = resolve("tasks", read_info(validated).task, None, where="collect.task")
     found = divide(validated, params, task, progress)
     write_splits(validated, splits, found.assignment.splits, progress=progress)
-    check_no_leak(splits, ["id", *([params.group_column] if params.group_column else [])])
+    groups = {params.group_column: params.groups} if params.group_column else {}
+    check_no_leak(splits, {"id": lambda table: table["id"].to_pylist()} | groups)
     return SplitReport(
         headline=", ".join(f"{size:,} {name}" for name, size in found.sizes.items()),
         by=params.by,

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from headrace.dataset.schema import read_info
-from headrace.dataset.shards import iter_tables
+from headrace.dataset.shards import iter_tables, read_schema
 from headrace.training.candidate import write_predictions
 from headrace.training.encoding import to_numbers
 from headrace.training.scores import write_scores
@@ -95,5 +95,14 @@ def predict_splits(
         splits=splits,
         labels=np.concatenate(labels),
         probabilities=np.concatenate(parts),
-        measured=columns_of,
+        measured=columns_of | _several_sources(folders),
     )
+
+
+def _several_sources(folders: Mapping[str, Path]) -> dict[str, np.ndarray]:
+    """The column `source` where the records come from more than one: then the score is looked at for each."""
+    tables = [
+        table for folder in folders.values() if "source" in read_schema(folder).names for table in iter_tables(folder, ["source"])
+    ]
+    found = np.array([source for table in tables for source in table.column("source").to_pylist()], dtype=object)
+    return {"source": found} if len(set(found)) > 1 else {}

@@ -130,6 +130,21 @@ def test_a_group_needs_a_name(values):
         group_keys(values, column="patient")
 
 
+def test_a_group_can_be_a_part_of_a_name():
+    """A file name has the patient and the number of the picture."""
+    names = pa.chunked_array([["scans/patient-12/3.png", "scans/patient-7/1.png"]])
+
+    assert group_keys(names, column="origin", pattern=r"patient-(\d+)") == ["12", "7"]
+    assert group_keys(names, column="origin", pattern=r"patient-\d+") == ["patient-12", "patient-7"]
+
+
+@pytest.mark.badinput
+def test_a_name_without_the_group_is_refused_with_an_example():
+    """It could stand anywhere."""
+    with pytest.raises(DataError, match=r"not found in 'origin' of 1 records, such as 'scans/unknown.png'"):
+        group_keys(pa.chunked_array([["patient-1.png", "scans/unknown.png"]]), column="origin", pattern=r"patient-(\d+)")
+
+
 @pytest.mark.badinput
 def test_a_class_missing_from_a_split_is_refused_with_advice():
     """A test without a class says nothing about it."""

@@ -31,6 +31,32 @@ def test_text_and_timestamps_agree():
     assert to_instants(text, column="t").tolist() == to_instants(stamps, column="t").tolist() == [DAY, DAY + DAY // 24]
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.chunked_array([["1970-01-02", "1970-01-02"]]),
+        pa.chunked_array([["1970-01-02T00:00:00", "1970-01-02 00:00:00"]]),
+        pa.chunked_array([["1970-01-02T00:00:00Z", "1970-01-02T02:00:00+02:00"]]),
+        pa.chunked_array([pa.array([1, 1], pa.date32())]),
+        pa.chunked_array([pa.array([DAY * 1000] * 2, pa.timestamp("ns"))]),
+    ],
+    ids=lambda values: str(values[0]),
+)
+def test_times_without_a_zone_can_be_said_to_be_utc(values):
+    """Tables of dates have none; the person says it, nobody guesses. A zone that is there holds."""
+    assert to_instants(values, column="t", without_zone="utc").tolist() == [DAY, DAY]
+
+
+@pytest.mark.badinput
+@pytest.mark.parametrize(
+    "values", [pa.chunked_array([["1970-01-02", "1970-01-02T00:00:00Z"]]), pa.chunked_array([["yesterday"]])]
+)
+def test_a_column_is_of_one_kind_of_times(values):
+    """Half with a zone and half without is two clocks."""
+    with pytest.raises(DataError, match="column 't'"):
+        to_instants(values, column="t", without_zone="utc")
+
+
 @pytest.mark.badinput
 @pytest.mark.fault
 @pytest.mark.parametrize(
@@ -39,6 +65,8 @@ def test_text_and_timestamps_agree():
         pa.chunked_array([pa.array([0], pa.timestamp("us"))]),
         pa.chunked_array([["2024-01-01T00:00:00"]]),
         pa.chunked_array([["yesterday"]]),
+        pa.chunked_array([pa.array([1], pa.date32())]),
+        pa.chunked_array([pa.array([1], pa.time64("us"))]),
         pa.chunked_array([[None, "2024-01-01T00:00:00Z"]]),
         pa.chunked_array([[1.5]]),
     ],

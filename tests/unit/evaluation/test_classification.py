@@ -146,6 +146,23 @@ def test_accuracy_by_length_is_that_of_each_quarter(saved, probabilities, model)
     assert judged.tables["slices"] == judged.details["slices"]
 
 
+def test_accuracy_by_source_is_that_of_each(saved, probabilities, model):
+    """Merged data must not hide that one source is read badly."""
+    labels = np.arange(40) % 3
+    p = probabilities(labels, 3)
+    saved.save(labels, p)
+    saved.save_baselines(labels, majority=0 * labels)
+    source = np.array(["shop", "blog"] * 20)
+    table = pq.read_table(saved.predictions)
+    pq.write_table(table.append_column("source", pa.array(source)), saved.predictions, write_page_checksum=True)
+
+    judged = judge(saved.predictions, saved.baselines, model, Options())
+
+    right = p.argmax(axis=1) == labels
+    found = [(row["smallest"], row["largest"], row["records"], row["accuracy"]) for row in judged.details["slices"]]
+    assert found == [(name, name, 20, right[source == name].mean()) for name in ("blog", "shop")]
+
+
 def test_without_measured_columns_there_are_no_slices(judged):
     """Pictures have none, and their report stays as it was."""
     assert "slices" not in judged.details

@@ -228,3 +228,30 @@ def test_rows_of_another_length_say_nothing_of_the_columns(make_file):
     file = make_file("a.csv", b"text,label\ngood,pos\nbad\nodd,neg,3\n")
 
     assert csv.columns([file], csv.Options(payload="text")) == {"trial": {"text": "text", "label": "text"}}
+
+
+@pytest.mark.parametrize(("room", "name", "write"), ROOMS)
+def test_kept_columns_go_with_the_record_and_are_no_features(make_file, room, name, write):
+    """A split by time or group needs them; a model must not see them. A blank is no value."""
+    rows = [{"a": 1, "author": "ann", "label": "x"}, {"a": 2, "author": "", "label": "y"}]
+    records = list(room.read([make_file(name, write(rows))], room.Options(keep=["author"])))
+
+    assert [record.beside for record in records] == [{"author": "ann"}, {"author": None}]
+    assert [list(record.payload) for record in records] == [["a"], ["a"]]
+
+
+def test_a_kept_time_is_iso_8601(make_file):
+    """As `split` reads it, whatever the table stored."""
+    rows = pa.table({"text": ["a"], "label": ["x"], "at": pa.array([0], pa.timestamp("us", tz="UTC"))})
+    (record,) = parquet.read([make_file("a.parquet", as_parquet(rows))], parquet.Options(payload="text", keep=["at"]))
+
+    assert record.beside == {"at": "1970-01-01T00:00:00+00:00"}
+
+
+@pytest.mark.badinput
+def test_a_kept_column_that_is_not_there_or_is_the_payload_is_refused(make_file):
+    """The nearest name is told."""
+    with pytest.raises(FormatError, match=r"no column 'autor'\. Did you mean 'author'"):
+        list(csv.read([make_file("a.csv", as_csv([{"text": "a", "author": "b"}]))], csv.Options(label=None, keep=["autor"])))
+    with pytest.raises(ValueError, match="payload and label, split or kept at once"):
+        csv.Options(payload="text", keep=["text"])

@@ -1,3 +1,4 @@
+import re
 import shutil
 from pathlib import Path
 
@@ -55,6 +56,25 @@ def test_a_value_of_the_wrong_type_names_its_key(project: Path) -> None:
     _write(project, "  batch_size: 64\n", "  batch_size: many\n")
 
     with pytest.raises(ParamsError, match=r"'train\.batch_size': 'many' is not of type 'integer'"):
+        check_params(project)
+
+
+@pytest.mark.badinput
+@pytest.mark.parametrize(
+    ("time", "told"),
+    [
+        (
+            "{column: t, validation_from: 2024-03-01, test_from: '2024-04-01'}",
+            "validation_from' is 2024-03-01, which YAML takes for a time",
+        ),
+        ("{colum: t}", "unknown key 'split.time.colum'. Did you mean 'column'"),
+    ],
+)
+def test_a_slip_in_a_section_that_may_be_left_out_is_named(project: Path, time: str, told: str) -> None:
+    """Null or a mapping: a mapping was meant, and its value is what is wrong."""
+    _write(project, "  by: hash\n", f"  by: time\n  time: {time}\n")
+
+    with pytest.raises(ParamsError, match=re.escape(told)):
         check_params(project)
 
 

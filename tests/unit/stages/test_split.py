@@ -90,6 +90,41 @@ def test_groups_stay_together(split):
     assert report.dropped == {}
 
 
+def test_groups_named_by_a_part_of_the_origin_stay_together(split):
+    """Pictures of one patient lie in one folder, which `origin` tells."""
+    origin = [f"patient-{row // 10}/{row}.png" for row in range(200)]
+    params = {"by": "group", "group_column": "origin", "group_pattern": r"patient-(\d+)"}
+    report, found = split(params=params, origin=origin)
+    patients = {name: {int(record, 16) // 10 for record in some} for name, some in found.items()}
+
+    assert not patients["train"] & (patients["test"] | patients["validation"])
+    assert sum(report.rows.values()) == 200
+
+
+def test_a_weight_keeps_the_same_share_of_a_sources_training_records(split):
+    """Which ones is a function of id and seed; validation and test keep all of theirs."""
+    columns = {"source": ["shop", "blog"] * 100, "label": [row // 2 % 2 for row in range(200)]}
+    whole, all_of_them = split(**columns)
+    report, found = split(params={"source_weights": {"blog": 0.25}}, **columns)
+    blog = {name: {record for record in some if int(record, 16) % 2} for name, some in found.items()}
+    before = {record for record in all_of_them["train"] if int(record, 16) % 2}
+
+    assert found["test"] == all_of_them["test"]
+    assert found["validation"] == all_of_them["validation"]
+    assert {record for record in found["train"] if not int(record, 16) % 2} == set(all_of_them["train"]) - before
+    assert 0.1 < len(blog["train"]) / len(before) < 0.4
+    assert report.dropped["train: beyond the weight of its source"].rows == whole.rows["train"] - report.rows["train"]
+
+
+def test_a_smaller_weight_takes_from_the_same_records(split):
+    """Turning a weight down and up again moves nothing else."""
+    columns = {"source": ["shop", "blog"] * 100, "label": [row // 2 % 2 for row in range(200)]}
+    _, half = split(params={"source_weights": {"blog": 0.5}}, **columns)
+    _, few = split(params={"source_weights": {"blog": 0.2}}, **columns)
+
+    assert set(few["train"]) < set(half["train"])
+
+
 def test_time_divides_at_the_cutoffs(split):
     """The embargo is dropped and counted."""
     days = pa.array(np.arange(90) * 86_400_000_000, pa.timestamp("us", tz="UTC"))
@@ -157,6 +192,10 @@ def test_a_given_split_can_be_ignored(split):
         (200, {"by": "group", "group_column": "sorce"}, {}, ParamsError, "Did you mean 'source'"),
         (200, {"by": "group"}, {}, ParamsError, "group_column belongs to by: group"),
         (200, {"group_column": "source"}, {}, ParamsError, "group_column belongs to by: group"),
+        (200, {"source_weights": {"shp": 0.5}}, {"source": ["shop"] * 200}, ParamsError, "Did you mean 'shop'"),
+        (200, {"source_weights": {"s": 2}}, {}, ParamsError, "less than or equal to 1"),
+        (200, {"by": "group", "group_column": "origin", "group_pattern": "("}, {}, ParamsError, "no regular expression"),
+        (200, {"group_pattern": "x"}, {}, ParamsError, "group_pattern belongs to group_column"),
         (200, {"by": "time", "time": TIME}, {"split": ["test"] * 200, "t": ["x"] * 200}, DataError, "by: time would break"),
     ],
 )  # fmt: skip

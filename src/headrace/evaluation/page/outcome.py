@@ -224,10 +224,17 @@ def _per_class_chart(per_class: list[dict[str, Any]], title: str) -> Markup:
     return interval_chart(marks[:MAX_CLASSES_DRAWN], x_label="Recall (●, with interval) and precision (◇), %", alt=title)
 
 
+def _part(row: dict[str, Any]) -> str:
+    smallest, largest = row.get("smallest"), row.get("largest")
+    if isinstance(smallest, str):
+        return f"{row.get('column')} {smallest}"
+    return f"{row.get('column')} {number(smallest) or 0:,g} to {number(largest) or 0:,g}"
+
+
 def _slices(details: dict[str, Any], digits: int) -> list[dict[str, str]]:
     return [
         {
-            "records": f"{row.get('column')} {number(row.get('smallest')) or 0:,g} to {number(row.get('largest')) or 0:,g}",
+            "records": _part(row),
             "count": f"{count(row.get('records')):,}",
             "accuracy": percent(row.get("accuracy"), digits),
             "interval": f"{percent(row.get('accuracy_low'), digits)} to {percent(row.get('accuracy_high'), digits)}",
