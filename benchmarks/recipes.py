@@ -24,7 +24,7 @@ from typing import Any
 from overhead import BIN, REPOSITORY
 from ruamel.yaml import YAML
 
-HEAD = "| recipe | score | test records | candidate: mean and deviation | best baseline | gate | whole, s | CPU s | each further seed, CPU s |"
+HEAD = "| recipe | score | test records | candidate, seeds | best baseline | gate | whole, s | CPU s | each further seed, CPU s |"
 LINE = re.sub(r"[^|]+", "---", HEAD)
 
 
