@@ -5,11 +5,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from headrace.fingerprint import value_sha256
 from headrace.params import Report
 
 MAX_EXAMPLES = 5
+
+PERSONAL = "personal_"
+"""How the columns begin that count personal data of a kind."""
 
 
 class FaultCount(Report):
@@ -30,12 +34,18 @@ class Tally:
         self._faults: dict[str, tuple[int, list[str]]] = {}
         self._ids: list[np.ndarray] = []
         self.rows = 0
+        self.personal: dict[str, int] = {}
+        """Personal data of each kind that the intake found."""
 
     def add(self, rows: pa.Table) -> None:
         """Count the rows of a chunk."""
         self.rows += rows.num_rows
         _count(self._by_label, rows.column("label"))
         _count(self._by_split, rows.column("split"))
+        for name in rows.column_names:
+            if name.startswith(PERSONAL):
+                kind = name.removeprefix(PERSONAL)
+                self.personal[kind] = self.personal.get(kind, 0) + (pc.sum(rows.column(name)).as_py() or 0)
         # Eight bytes of each id are enough to count repeats: one false repeat is expected beyond four billion records.
         self._ids.append(np.array([int(text[:16], 16) for text in rows.column("id").to_pylist()], dtype=np.uint64))
         for fault, origin in zip(rows.column("fault").to_pylist(), rows.column("origin").to_pylist(), strict=True):

@@ -9,6 +9,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from headrace.formats.record import RawRecord
+from headrace.intake.personal import PersonalConfig, treat
 from headrace.params import Section
 
 _MEASURED = pa.schema(
@@ -31,12 +32,17 @@ class RecordOptions(Section):
 
     max_characters: int = Field(default=1_000_000, gt=0)
     """A longer text is a faulty record, and is not kept."""
+    personal: PersonalConfig = PersonalConfig()
+    """E-mail addresses, card and phone numbers in the texts."""
 
 
 class _Row(NamedTuple):
     text: str
     fault: str
     num_bytes: int
+    personal: list[int]
+    """Counts for the columns of PersonalConfig."""
+    is_masked: bool = False
 
 
 def settle(options: RecordOptions, raws: Sequence[RawRecord]) -> RecordOptions:  # noqa: ARG001  # the contract's arguments
@@ -44,10 +50,11 @@ def settle(options: RecordOptions, raws: Sequence[RawRecord]) -> RecordOptions: 
     return options
 
 
-def record_schema(options: RecordOptions) -> pa.Schema:  # noqa: ARG001  # the contract's argument
+def record_schema(options: RecordOptions) -> pa.Schema:
     """id, text, label, split, source, origin, fault and the measured columns."""
     strings = [(name, pa.string()) for name in ("split", "source", "origin", "fault")]
-    return pa.schema([("id", pa.string()), ("text", pa.string()), ("label", pa.int64()), *strings, *_MEASURED])
+    personal = [(name, pa.int64()) for name in options.personal.columns]
+    return pa.schema([("id", pa.string()), ("text", pa.string()), ("label", pa.int64()), *strings, *_MEASURED, *personal])
 
 
 def record_info(options: RecordOptions) -> dict[str, Any]:  # noqa: ARG001  # the contract's argument
@@ -60,7 +67,7 @@ def make_rows(raws: Sequence[RawRecord], classes: Mapping[str, int], options: Re
     rows = [_read(raw, options) for raw in raws]
     faults = [row.fault or _label_fault(raw, classes) for raw, row in zip(raws, rows, strict=True)]
     columns = [
-        pa.array([_record_id(raw) for raw in raws], pa.string()),
+        pa.array([_record_id(raw, row) for raw, row in zip(raws, rows, strict=True)], pa.string()),
         pa.array([row.text for row in rows], pa.string()),
         pa.array([-1 if raw.label is None else classes.get(raw.label, -1) for raw in raws], pa.int64()),
         pa.array([raw.split for raw in raws], pa.string()),
@@ -73,13 +80,16 @@ def make_rows(raws: Sequence[RawRecord], classes: Mapping[str, int], options: Re
         pa.array([_letters(row.text) for row in rows], pa.float32()),
         pa.array([row.text.count(_REPLACEMENT) for row in rows], pa.int64()),
         pa.array([row.num_bytes for row in rows], pa.int64()),
+        *(pa.array([row.personal[at] for row in rows], pa.int64()) for at in range(len(options.personal.columns))),
     ]
     return pa.Table.from_arrays(columns, schema=record_schema(options))
 
 
-def _record_id(raw: RawRecord) -> str:
-    """Of the bytes as they came: an exact copy has the same id."""
-    if raw.content is not None:
+def _record_id(raw: RawRecord, row: _Row) -> str:
+    """Of the bytes as they came: an exact copy has the same id. Of the masked text where there is one: a digest can be guessed back."""
+    if row.is_masked:
+        content = row.text.encode()
+    elif raw.content is not None:
         content = raw.content
     elif isinstance(raw.payload, str):
         content = raw.payload.encode("utf-8", "surrogatepass")
@@ -93,16 +103,19 @@ def _record_id(raw: RawRecord) -> str:
 
 def _read(raw: RawRecord, options: RecordOptions) -> _Row:
     size = len(raw.content) if raw.content is not None else len(raw.payload) if isinstance(raw.payload, str | bytes) else 0
+    nothing = [0] * len(options.personal.columns)
     if raw.fault:
-        return _Row("", raw.fault, size)
+        return _Row("", raw.fault, size, nothing)
     text = raw.payload
     if isinstance(text, bytes):
         try:
             text = text.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            return _Row("", f"encoding: byte {error.start} is not utf-8", size)
-    fault = _text_fault(text, options)
-    return _Row("", fault, size) if fault else _Row(text, "", size)
+            return _Row("", f"encoding: byte {error.start} is not utf-8", size, nothing)
+    if fault := _text_fault(text, options):
+        return _Row("", fault, size, nothing)
+    treated, counts = treat(text, options.personal, where=f"{raw.origin} of source '{raw.source}'")
+    return _Row(treated, "", size, counts, treated != text)
 
 
 def _text_fault(text: object, options: RecordOptions) -> str:

@@ -56,6 +56,8 @@ class CollectReport(Report):
     """Rows whose content came before."""
     faults: dict[str, FaultCount]
     """Records that cannot be read, by kind; `validate` quarantines them."""
+    personal: dict[str, int]
+    """E-mail addresses and the like in the texts, by kind; empty where nobody looked."""
     sources: list[SourceSummary]
 
 
@@ -87,12 +89,15 @@ def run(params: Params, *, sources: Path, out: Out, places: Places, progress: Pr
             write_given_columns(out, given)
     faulty = sum(fault.count for fault in tally.faults.values())
     return CollectReport(
-        headline=f"{tally.rows:,} records" + (f", {faulty:,} of them unreadable" if faulty else ""),
+        headline=f"{tally.rows:,} records"
+        + (f", {faulty:,} of them unreadable" if faulty else "")
+        + "".join(f", {count:,} x {kind}" for kind, count in tally.personal.items() if count),
         rows=tally.rows,
         by_class=tally.by_class,
         by_split=tally.by_split,
         duplicates=tally.duplicates,
         faults=tally.faults,
+        personal=tally.personal,
         sources=[
             summarize(source.name, source.kind, [(file.name, file.size, file.sha256) for file in entry.files])
             for source, entry in zip(params.sources, lock.sources, strict=True)

@@ -58,3 +58,26 @@ def test_a_class_that_is_not_listed_is_a_fault():
     (row,) = rows("fine", label="weather")
 
     assert (row["label"], row["fault"]) == (-1, "unknown class: 'weather'")
+
+
+MASKED = intake.RecordOptions(personal={"policy": "mask"})
+
+
+def test_personal_data_are_masked_before_they_are_at_rest():
+    """Text, measures and id are of what stays; a digest of a phone number can be guessed back."""
+    found = rows("Ask ann@example.org.", "Ask bob@example.org.", "Ask nobody.", options=MASKED)
+    plain = rows("Ask nobody.")
+
+    assert [row["text"] for row in found] == ["Ask [EMAIL].", "Ask [EMAIL].", "Ask nobody."]
+    assert [row["personal_email"] for row in found] == [1, 1, 0]
+    assert found[0]["characters"] == len("Ask [EMAIL].")
+    assert found[0]["id"] == found[1]["id"] != rows("Ask ann@example.org.")[0]["id"]
+    assert found[2]["id"] == plain[0]["id"]
+    assert "personal_email" not in plain[0]
+
+
+def test_a_text_that_cannot_be_read_counts_nothing():
+    """Its columns are there all the same."""
+    (row,) = rows("", options=MASKED)
+
+    assert (row["fault"].partition(":")[0], row["personal_card"]) == ("empty", 0)

@@ -217,3 +217,29 @@ def test_default_recipe_is_the_project_itself(tmp_path):
     report = collect.run(wanted, sources=REPOSITORY / "data" / "sources.lock", out=tmp_path / "raw", places=places)
 
     assert report.rows == 1797
+
+
+def write_texts(places):
+    (places.project / "in.csv").write_text('text,label\n"call +44 20 7946 0958 now",a\n"mail ann@example.org",b\n"nothing",a\n')
+    return [{"kind": "files", "name": "mine", "paths": ["in.csv"]}]
+
+
+def texts(places, policy):
+    options = {"record": {"personal": {"policy": policy}}, "options": {"payload": "text"}}
+    return params(task="text_classification", format="csv", sources=write_texts(places), **options)
+
+
+def test_personal_data_are_counted_by_kind_in_the_report(places):
+    """And none of them is in what was written."""
+    report = run(texts(places, "mask"), places)
+
+    assert report.personal == {"email": 1, "card": 0, "phone": 1}
+    assert report.headline == "3 records, 1 x email, 1 x phone"
+    assert read_table(places.project / "raw")["text"].to_pylist() == ["call [PHONE] now", "mail [EMAIL]", "nothing"]
+
+
+@pytest.mark.badinput
+def test_personal_data_stop_the_stage_where_they_must_not_be(places):
+    """The message names the place."""
+    with pytest.raises(DataError, match=r"in.csv:line 2 of source 'mine' holds personal data \(phone\)"):
+        run(texts(places, "fail"), places)
