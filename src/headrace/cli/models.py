@@ -29,6 +29,43 @@ def report(
 
 
 @commands.command()
+def generate(
+    prompt: Annotated[str, typer.Argument(help="Text to go on with.")] = "\n",
+    model: Annotated[
+        str, typer.Option("--model", help="A package or model folder, or a registered model such as shakespeare@champion.")
+    ] = "",
+    max_tokens: Annotated[int, typer.Option("--max-tokens", help="Tokens at most.")] = 200,
+    temperature: Annotated[
+        float, typer.Option("--temperature", help="Below 1: likelier text; 0: always the likeliest token.")
+    ] = 0.8,
+    top_k: Annotated[int | None, typer.Option("--top-k", help="Draw from so many of the likeliest tokens.")] = None,
+    top_p: Annotated[
+        float, typer.Option("--top-p", help="Draw from the likeliest tokens with this share of the probability.")
+    ] = 1.0,
+    seed: Annotated[int, typer.Option("--seed", help="Another one, another text.")] = 17,
+    stop: Annotated[
+        list[str] | None, typer.Option("--stop", help="Text that ends the answer, backslash n for a line end; may be repeated.")
+    ] = None,
+) -> None:
+    """Let a language model go on with a text. Prints it as it is written.
+
+    Example: [bold]headrace generate "ROMEO:" --temperature 0.7 --stop "JULIET:"[/]
+    """
+    from headrace.params import parse_section
+    from headrace.registry.folders import find_folder
+    from headrace.training import generation
+
+    values = {"max_tokens": max_tokens, "temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
+    stops = [text.replace("\\n", "\n") for text in stop or []]
+    sampling = parse_section({**values, "stop": stops}, "generate", generation.Sampling, where="command line")
+    network, encoding = generation.load_generator(find_folder(read_settings(), model))
+    typer.echo(prompt, nl=False)
+    for piece in generation.generate(network, encoding, prompt, sampling):
+        typer.echo(piece, nl=False)
+    typer.echo()
+
+
+@commands.command()
 def register() -> None:
     """Register the package as challenger if the gate of `evaluate` allows it. A refusal prints its reasons; the exit code is 0.
 

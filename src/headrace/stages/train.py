@@ -14,6 +14,7 @@ from headrace.dataset.schema import read_info
 from headrace.listening import Progress, Tracker
 from headrace.params import Out, Report
 from headrace.plugins import resolve
+from headrace.storage.local import write_json
 from headrace.training.candidate import write_candidate
 from headrace.training.checkpoint import CheckpointFile
 from headrace.training.device import machine_class, pick_device
@@ -158,6 +159,8 @@ def run(
         description=session.description,
     )
     write_history(plots / "history.csv", fitted.history)
+    if samples := session.written_by(fitted.network, splits / "train"):
+        write_json(plots / "samples.json", {"samples": samples})
     checkpoint.discard()
     session.close()
     return report

@@ -1,6 +1,7 @@
 """A trained network as a program: tokens of a text in, log-probability of each out. Texts become tokens before it, by `encode`."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from headrace.params import Section
 from headrace.tasks.language_modeling import NONE, UNKNOWN
+from headrace.training.generation import Sampling, generate, longest_overlap
 
 OUTPUT = "log_probabilities"
 """What the program gives, by name, for the signature of a package."""
@@ -31,7 +33,13 @@ class EncodingOptions(Section):
 
 
 class PredictionOptions(Section):
-    """`train.prediction`: nothing to choose; generation has its options on the command line."""
+    """`train.prediction`: the samples that stand in the report; `headrace generate` has options of its own."""
+
+    samples: int = Field(default=3, ge=0, le=100)
+    """Texts written after training, each from another seed."""
+    prompt: str = "\n"
+    """What they begin with."""
+    sampling: Sampling = Sampling(max_tokens=300)
 
 
 class Preprocessing(Section):
@@ -73,6 +81,17 @@ class LanguageModel(nn.Module):
         found = torch.log_softmax(self.network(x).float(), dim=2).gather(2, y.unsqueeze(2)).squeeze(2)
         found = found - self.unknown_cost * (y == UNKNOWN)
         return (found * (y != NONE)).reshape(-1, tokens.shape[1] - 1)
+
+
+def samples(network: nn.Module, description: dict[str, Any], texts: Sequence[str]) -> list[dict[str, Any]]:
+    """Texts that a trained network writes, each with the longest stretch that it copied from the training texts."""
+    options, found = PredictionOptions.model_validate(description["prediction"]), []
+    for number in range(options.samples):
+        sampling = options.sampling.model_copy(update={"seed": options.sampling.seed + number})
+        text = "".join(generate(network, description["encoding"], options.prompt, sampling))
+        copied = longest_overlap(text, texts)
+        found.append({"text": text, "seed": sampling.seed, "copied": copied, "copied_characters": len(copied)})
+    return found
 
 
 def from_description(network: nn.Module, description: dict[str, Any]) -> LanguageModel:

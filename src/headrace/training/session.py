@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from headrace.dataset.schema import read_info
+from headrace.dataset.shards import iter_tables
 from headrace.errors import ParamsError
 from headrace.params import parse_section
 from headrace.plugins import resolve
@@ -61,6 +62,16 @@ class Session:
         """This session with the temperature that trained weights need, measured on records that were held out, in its description."""
         temperature = measure_temperature(self.around(network), held_out)
         return replace(self, description={**self.description, "temperature": temperature})
+
+    def written_by(self, network: nn.Module, folder: Path) -> list[dict[str, Any]]:
+        """What a trained network makes of nothing, where its program can show that; `folder` holds what it was trained on."""
+        make = getattr(resolve("training", self.program_name, None, where="PROGRAM of the task"), "samples", None)
+        if make is None:
+            return []
+        payload = str(read_info(folder).record["payload"])
+        texts = [text for table in iter_tables(folder, [payload]) for text in table.column(payload).to_pylist()]
+        found: list[dict[str, Any]] = make(network.to("cpu").eval(), self.description, texts)
+        return found
 
     def close(self) -> None:
         """Remove what was streamed to disk."""

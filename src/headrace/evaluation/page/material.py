@@ -149,4 +149,5 @@ def _training(evidence: Evidence) -> dict[str, Any]:
         "loss_title": loss_title,
         "loss": line_chart(losses, x_label="Epoch", y_label="Loss", alt=loss_title) if len(history) > 1 else Markup(""),
         "history": history,
+        "written": rows(evidence.json(evidence.reports / "plots" / "train" / "samples.json").get("samples")),
     }
