@@ -1,11 +1,13 @@
 """Find tasks, networks, losses, transforms, sources and metrics by name.
 
 A bare name is a module of the room: network `mlp` is headrace/networks/mlp.py, so the folder is the table, and a stage can depend
-on the one file it uses. `module:attribute` is the user's own code, importable from the project's `src/` or an installed package.
+on the one file it uses. `module:attribute` is the user's own code, importable from the project's `src/` or an installed package;
+`package:module` is a module as those of a room are.
 """
 
 import importlib
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from headrace.errors import ParamsError
@@ -24,7 +26,7 @@ def resolve(room: str, name: str, attribute: str | None, *, where: str) -> Any:
     Args:
         room: package below headrace, such as 'networks'.
         name: bare name or `module:attribute`.
-        attribute: what to take from a module found by bare name; None for the module itself (a task is one).
+        attribute: what to take from a module; None for the module itself (a task is one).
         where: the params key, for messages.
 
     Raises:
@@ -39,7 +41,11 @@ def resolve(room: str, name: str, attribute: str | None, *, where: str) -> Any:
     try:
         found: Any = importlib.import_module(module_name)
         for part in own.split("."):
+            if not hasattr(found, part) and hasattr(found, "__path__"):
+                importlib.import_module(f"{found.__name__}.{part}")  # `package:module`, as a task may be
             found = getattr(found, part)
+        if attribute and isinstance(found, ModuleType):
+            found = getattr(found, attribute)
     except (ImportError, AttributeError) as error:
         raise ParamsError(
             f"{where} is '{name}', which cannot be imported: {error}. Is its folder in the project's src/?"

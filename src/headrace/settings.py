@@ -9,6 +9,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -366,12 +367,13 @@ def prepare_process(settings: Settings) -> None:
         os.environ["PATH"] = os.pathsep.join([str(environment_bin()), path])
     for name, value in settings.client_variables.items():
         os.environ.setdefault(name, value)
+    for folder in (str(settings.project / "src"), str(settings.project)):
+        if folder not in sys.path:
+            sys.path.append(folder)  # `module:function` of the user's: sources and tasks are called outside of stages, too
     if "MLFLOW_TRACKING_URI" in os.environ:  # for code of the user that calls MLflow itself
         os.environ["MLFLOW_TRACKING_URI"] = named_driver(os.environ["MLFLOW_TRACKING_URI"])
 
 
 def environment_bin() -> Path:
     """Folder of this environment's `python`, `dvc`, `mlflow`."""
-    import sys
-
     return Path(sys.prefix) / "bin"

@@ -107,7 +107,7 @@ def check_installed(names: Iterable[str], path: Path) -> None:
     if faults:
         raise EnvironmentMismatch(
             f"the installed packages are not those of {NAME}: {'; '.join(faults)}. "
-            f"Install the locked environment (`make install`, or pip install -r {LOCK}), or update the lock (`make lock`)."
+            f"Install the locked environment (`make install`, or pip install -r {LOCK}), or update the lock (`make lock`, in a project of your own `headrace lock`)."
         )
 
 
@@ -120,7 +120,7 @@ def _fault(name: str, environment: Mapping[str, Any]) -> str:
         found = revisions()
         stages = [stage] if stage else sorted({*found, *wanted})
         differing = [s for s in stages if found.get(s) != wanted.get(s)]
-        return f"headrace has other result revisions for {', '.join(differing)}: run `headrace lint --fix`" if differing else ""
+        return f"headrace has other result revisions for {', '.join(differing)}: run `headrace lock`" if differing else ""
     try:
         installed = public(version(package))
     except PackageNotFoundError:

@@ -159,7 +159,7 @@ def _stage_code(
         return None, {}
     section = values.get(stage.name)
     own = [
-        Import(text.partition(":")[0], tree.project / "params.yaml", 1) for text in _strings(section) if _is_own_code(tree, text)
+        Import(_module(tree, "", text), tree.project / "params.yaml", 1) for text in _strings(section) if _is_own_code(tree, text)
     ]
     entries = {entry.module: entry for entry in [start, *own]}
     templates: dict[Path, str] = {}
@@ -215,12 +215,12 @@ def _named(
     room = f"src/headrace/{lookup.room}/"
 
     def modules(texts: Iterable[str]) -> dict[str, str]:
-        return {_module(lookup.room, text): "" for text in texts if _is_name(tree, lookup.room, text)}
+        return {_module(tree, lookup.room, text): "" for text in texts if _is_name(tree, lookup.room, text)}
 
     for key in (lookup.key, f"{stage.name}.{lookup.key}"):
         value = _at(values, key) if lookup.key else None
         if isinstance(value, str) and ":" not in value and _is_name(tree, lookup.room, value):
-            return {_module(lookup.room, value): f"{room}${{{key}}}.py"}
+            return {_module(tree, lookup.room, value): f"{room}${{{key}}}.py"}
         if value:
             return modules(_strings(value))
     templated = [path for dep, path in filled.items() if "${" in dep and path.startswith(room)]
@@ -237,8 +237,12 @@ def _is_own_code(tree: SourceTree, text: str) -> bool:
     return bool(_OWN_CODE.match(text)) and tree.can_import(text.partition(":")[0])  # `bundled:digits` is no code
 
 
-def _module(room: str, name: str) -> str:
-    return name.partition(":")[0] if ":" in name else f"headrace.{room}.{name}"
+def _module(tree: SourceTree, room: str, name: str) -> str:
+    if ":" not in name:
+        return f"headrace.{room}.{name}"
+    module, _, attribute = name.partition(":")
+    inner = f"{module}.{attribute.partition('.')[0]}"  # `package:module`, as a task may be
+    return inner if tree.find(inner) else module
 
 
 def _at(values: Any, key: str) -> Any:
