@@ -20,7 +20,17 @@ from headrace.params import read_yaml
 pytestmark = pytest.mark.xdist_group("init")
 
 Install = Callable[..., Path]
-INTO_THE_WHEEL = ("LICENSE", "README.md", "dvc.yaml", "expectations", "model_card.md", "pipelines", "pyproject.toml", "recipes", "src")
+INTO_THE_WHEEL = (
+    "LICENSE",
+    "README.md",
+    "dvc.yaml",
+    "expectations",
+    "model_card.md",
+    "pipelines",
+    "pyproject.toml",
+    "recipes",
+    "src",
+)
 
 OWN = {
     "network.py": '''
@@ -75,7 +85,8 @@ def top_two(*, labels, probabilities):
 
 
 def write(folder, options):
-    rows = [f'"{options["word"]} and the goal number {n} of the season",sport' for n in range(30)]
+    words = " ".join(["the goal of the season and the team that won"] * 5)
+    rows = [f'"{options["word"]} {words} number {n}",sport' for n in range(30)]
     (folder / "more.csv").write_text("Body Text,Kind\\n" + "\\n".join(rows) + "\\n")
 ''',
 }
@@ -172,7 +183,10 @@ def test_the_new_project_agrees_with_itself(project: Checkout) -> None:
     files = {dep for stage in stages.values() for dep in stage.deps if not made & {dep, *map(str, Path(dep).parents)}}
     assert [dep for dep in sorted(files) if not (project.folder / dep).exists()] == []  # what the reference project has
     collect = read_yaml(project.folder / "dvc.yaml")["stages"]["collect"]
-    assert collect["params"] == ["collect", {"environment.json": ["headrace.collect", "numpy", "pyarrow"]}]  # no decoder of pictures
+    assert collect["params"] == [
+        "collect",
+        {"environment.json": ["headrace.collect", "numpy", "pyarrow"]},
+    ]  # no decoder of pictures
     assert read_yaml(project.folder / "params.yaml")["collect"]["options"] == {
         "delimiter": ";",
         "payload": "Body Text",
@@ -224,11 +238,11 @@ def test_code_of_ones_own_of_every_kind_is_a_name_in_params(project: Checkout) -
     report = json.loads((project.folder / "reports/evaluate.json").read_text())
 
     assert own == {
-        "collect": [],  # the bytes that a source brings are pinned by data/sources.lock
+        "collect": ["src/my_project/source.py"],
         "validate": [],
         "split": [],
         "augment": ["src/my_project/transform.py"],
-        "train": ["src/my_project/loss.py", "src/my_project/network.py"],
+        "train": ["src/my_project/loss.py", "src/my_project/network.py", "src/my_project/transform.py"],
         "baseline": [],
         "evaluate": ["src/my_project/metric.py"],
         "package": ["src/my_project/network.py"],
@@ -246,7 +260,7 @@ def test_code_of_ones_own_of_every_kind_is_a_name_in_params(project: Checkout) -
         ("loss.py", {"train", "evaluate", "package"}),
         ("network.py", {"train", "evaluate", "package"}),
         ("transform.py", {"augment", "train", "evaluate", "package"}),
-        ("source.py", set()),
+        ("source.py", {"collect", "validate", "split", "augment", "baseline", "train", "evaluate", "package"}),
     ],
 )
 def test_editing_it_reruns_the_stages_that_use_it_and_those_below(project: Checkout, module: str, stages: set[str]) -> None:
@@ -273,5 +287,7 @@ def test_an_upgrade_reruns_the_stage_whose_revision_rose_in_a_customised_project
 
     assert "headrace lock" in refused
     assert "headrace==0.3.0" in told
-    assert {name for name in ("collect", "validate", "split", "augment", "baseline", "train") if states[name] != "unchanged"} == set()
+    assert {
+        name for name in ("collect", "validate", "split", "augment", "baseline", "train") if states[name] != "unchanged"
+    } == set()
     assert states["evaluate"] == "ran"

@@ -1,11 +1,12 @@
 """dvc.yaml and dvc.lock as text, read beside a DVC that is at work."""
 
 import fcntl
+import json
 import threading
 import time
 from pathlib import Path
 
-from headrace.dagfile import locked_outs
+from headrace.dagfile import Stanza, locked_outs, stage_fingerprint
 
 LOCK = "schema: '2.0'\nstages:\n  split:\n    cmd: x\n    outs:\n    - {path: data/splits, md5: 1a2b.dir}\n"
 
@@ -44,3 +45,16 @@ def test_a_reader_leaves_the_lock_to_dvc(tmp_path: Path) -> None:
 
     with (tmp_path / ".dvc" / "tmp" / "lock").open("r+") as dvc:
         fcntl.flock(dvc, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_a_raised_result_revision_is_another_fingerprint(tmp_path: Path) -> None:
+    """Else a run after an upgrade would be taken for the one before it, in MLflow and among checkpoints."""
+    stanza = Stanza("train", "x", (), ("train",), ("headrace.train", "torch"), ())
+
+    def fingerprint(train: int, split: int) -> str:
+        pins = {"headrace": {"train": train, "split": split}, "torch": "2.13.0"}
+        (tmp_path / "environment.json").write_text(json.dumps(pins))
+        return stage_fingerprint(tmp_path, stanza, {}, {})
+
+    assert fingerprint(1, 1) == fingerprint(1, 2)
+    assert fingerprint(1, 1) != fingerprint(2, 1)

@@ -17,6 +17,7 @@ from headrace.flow.run import Run, open_run
 from headrace.flow.steps import check_store, pending
 from headrace.flow.terminal import Terminal
 from headrace.params import did_you_mean
+from headrace.project.environment import check_revisions
 from headrace.project.preflight import check_params
 from headrace.settings import Settings, current_branch
 from headrace.variables import set_variable
@@ -50,6 +51,7 @@ def run_pipeline(
         HeadraceError: as the stages and steps raise it.
     """
     started = time.monotonic()
+    check_revisions(settings.project)
     context = _context(settings)
     if not stages and not force:
         fresh = freshness.fresh_stages(settings.local, context)
@@ -91,6 +93,7 @@ def run_pipeline(
 
 def plan_only(settings: Settings) -> Plan:
     """What would run and why; changes nothing and takes no workspace. Raises ParamsError when params.yaml cannot be right."""
+    check_revisions(settings.project)
     check_params(settings.project)
     with Launcher(settings.project) as launcher:
         return launcher.plan()

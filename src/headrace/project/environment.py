@@ -107,8 +107,20 @@ def check_installed(names: Iterable[str], path: Path) -> None:
     if faults:
         raise EnvironmentMismatch(
             f"the installed packages are not those of {NAME}: {'; '.join(faults)}. "
-            f"Install the locked environment (`make install`, or pip install -r {LOCK}), or update the lock (`make lock`, in a project of your own `headrace lock`)."
+            f"Install the locked environment (`make install`, or pip install -r {LOCK}), or update the lock "
+            "(`make lock`; in a project of your own `headrace lock`)."
         )
+
+
+def check_revisions(project: Path) -> None:
+    """Refuse to call results up to date that this version of the package would make otherwise: DVC sees environment.json only.
+
+    Raises:
+        EnvironmentMismatch: the result revision of a stage is not the one in a user's environment.json.
+    """
+    if (project / NAME).exists():
+        wanted = read(project).get("headrace")
+        check_installed([f"headrace.{stage}" for stage in wanted] if isinstance(wanted, dict) else [], project / NAME)
 
 
 def _fault(name: str, environment: Mapping[str, Any]) -> str:

@@ -52,7 +52,7 @@ def real_records(folder: Path, info: CandidateInfo, count: int) -> tuple[list[st
         )
     if data.record != info.record:
         raise DataError(f"{folder} holds records {data.record}, the model was trained on {info.record}. Run `train` again.")
-    task = resolve("tasks", info.task, None, where="model.json: task")
+    task = resolve("tasks", info.task, None, where="collect.task")
     ids: list[str] = []
     parts: list[np.ndarray] = []
     for table in iter_tables(folder):

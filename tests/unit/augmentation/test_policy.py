@@ -156,3 +156,22 @@ def test_params_that_mean_nothing_are_refused(values, message):
     """A typing error must not train without augmentation."""
     with pytest.raises(ParamsError, match=message):
         parse_section(values, "augment", PolicyConfig, where="params.yaml")
+
+
+def test_a_transform_of_ones_own_comes_last_and_keeps_the_shape(tmp_path, monkeypatch):
+    """`own` in augment.policy and train.augmentation."""
+    (tmp_path / "own_transform_code.py").write_text(
+        "def darker(images, draw):\n    return images * (0.5 + draw.uniform(1).abs() * 0)\n"
+        "def smaller(images, draw):\n    return images[..., :-1]\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    x = pictures()
+
+    def changed(name: str) -> torch.Tensor:
+        return build_policy(PolicyConfig(own=name), (3, 8, 8))(x, torch.arange(6), 0, seeded())
+
+    torch.testing.assert_close(changed("own_transform_code:darker"), x * 0.5)
+    with pytest.raises(ParamsError, match="shape and type must stay"):
+        changed("own_transform_code:smaller")
+    with pytest.raises(ParamsError, match="module:function"):
+        changed("darker")

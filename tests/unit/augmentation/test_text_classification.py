@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from tests.unit.texts import sentences, write_texts
 
 from headrace.augmentation import text_classification as texts
-from headrace.augmentation.copies import plan_copies, write_copies
+from headrace.augmentation.copies import REVISION, plan_copies, policy_digest, write_copies
 from headrace.dataset.shards import read_table
 from headrace.errors import ParamsError
+from headrace.fingerprint import value_sha256
 from headrace.params import parse_section
 
 BOTH = texts.Policy(drop_words=0.3, swap_words=0.3)
@@ -87,3 +88,22 @@ def test_tokens_left_out_of_a_batch_become_the_unknown_one():
     assert ((y == x) | (y == 1)).all()
     assert torch.equal(y == 0, x == 0)
     assert 0.4 < (y == 1).sum() / (x != 0).sum() < 0.6
+
+
+def test_a_change_of_ones_own_makes_the_copies(tmp_path, monkeypatch):
+    """A synonym table, say; it draws from a seeded generator."""
+    (tmp_path / "own_text_code.py").write_text("def shout(text, draw):\n    return text.upper() + '!' * draw.randint(1, 1)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    write_texts(tmp_path / "train", sentences(4))
+    plan = plan_copies(tmp_path / "train", copies=1, balance_to=0.0, max_copies=20, seed=1)
+
+    write_copies(tmp_path / "train", tmp_path / "out", texts, texts.Policy(own="own_text_code:shout"), plan, seed=1)
+
+    assert all(text.isupper() and text.endswith("!") for text in read_table(tmp_path / "out")["text"].to_pylist())
+
+
+def test_a_key_that_came_later_leaves_the_copies_of_before_as_they_were():
+    """The digest is part of their ids: another one would retrain every model that had copies."""
+    assert policy_digest(BOTH, 17) == value_sha256(
+        {"policy": {"drop_words": 0.3, "swap_words": 0.3}, "seed": 17, "revision": REVISION}
+    )

@@ -2,8 +2,8 @@
 
 import pytest
 
-from headrace.errors import ConfigError
-from headrace.project.environment import generate, read, revisions
+from headrace.errors import ConfigError, EnvironmentMismatch
+from headrace.project.environment import RESULT_REVISIONS, check_revisions, generate, read, revisions
 from headrace.project.locking import installed, lock, lock_text
 
 
@@ -34,6 +34,20 @@ def test_packages_of_the_project_stay_in_the_lock(tmp_path):
     assert any(line.startswith("ruff==") for line in changed)
     assert "torch" in read(tmp_path)
     assert lock(tmp_path) == []
+
+
+def test_a_raised_revision_is_refused_until_the_lock_takes_it_over(tmp_path, monkeypatch):
+    """DVC sees environment.json only, and would call the old results up to date."""
+    (tmp_path / "requirements.lock").write_text("headrace==0.1.0\n")
+    check_revisions(tmp_path)  # nothing to hold anything against
+    lock(tmp_path)
+    check_revisions(tmp_path)
+    monkeypatch.setitem(RESULT_REVISIONS, "evaluate", 99)
+    with pytest.raises(EnvironmentMismatch, match="other result revisions for evaluate: run `headrace lock`"):
+        check_revisions(tmp_path)
+    lock(tmp_path)
+
+    check_revisions(tmp_path)
 
 
 def test_the_lock_of_headrace_itself_is_made_otherwise(tmp_path):
