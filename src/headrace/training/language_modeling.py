@@ -59,7 +59,7 @@ def prepare(tokens: Tensor) -> Tensor:
 class LanguageModel(nn.Module):
     """int32 tokens (N, windows * context + 1), 0 where there is none, to float32 log-probabilities (N, windows * context).
 
-    The text is read in windows that follow each other; the first token of each stands alone, as in the blocks of training.
+    The text is read in windows that overlap by half: every token but those of the first half window has half a context before it.
 
     Args:
         network: int64 (B, context) to scores of the token after each, (B, context, V).
@@ -77,10 +77,16 @@ class LanguageModel(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Log-probability in nats of every token after the first one, 0 where there is none."""
-        x, y = prepare(tokens[:, :-1]).reshape(-1, self.context), prepare(tokens[:, 1:]).reshape(-1, self.context)
+        step = self.context - self.context // 2
+        starts = [*range(0, tokens.shape[1] - self.context, step)]
+        starts = [*starts[:-1], tokens.shape[1] - 1 - self.context] if starts else [0]
+        x = torch.stack([prepare(tokens[:, at : at + self.context]) for at in starts], dim=1).flatten(0, 1)
+        y = torch.stack([prepare(tokens[:, at + 1 : at + 1 + self.context]) for at in starts], dim=1).flatten(0, 1)
         found = torch.log_softmax(self.network(x).float(), dim=2).gather(2, y.unsqueeze(2)).squeeze(2)
-        found = found - self.unknown_cost * (y == UNKNOWN)
-        return (found * (y != NONE)).reshape(-1, tokens.shape[1] - 1)
+        found = (found - self.unknown_cost * (y == UNKNOWN)) * (y != NONE)
+        windows = found.reshape(-1, len(starts), self.context)
+        later = [windows[:, n, starts[n - 1] + self.context - starts[n] :] for n in range(1, len(starts))]
+        return torch.cat([windows[:, 0], *later], dim=1)
 
 
 def samples(network: nn.Module, description: dict[str, Any], texts: Sequence[str]) -> list[dict[str, Any]]:
