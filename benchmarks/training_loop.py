@@ -22,9 +22,10 @@ from torch.nn import functional
 from headrace.augmentation.policy import PolicyConfig, build_policy
 from headrace.training.data import Batches
 from headrace.training.image_classification import prepare
-from headrace.training.loop import FitConfig, fit
+from headrace.training.loop import fit
 from headrace.training.losses import cross_entropy
 from headrace.training.network import build_network
+from headrace.training.options import FitConfig
 
 CPU = torch.device("cpu")
 

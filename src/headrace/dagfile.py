@@ -71,7 +71,7 @@ def _stanza(name: str, body: Mapping[str, Any], values: Mapping[str, Any]) -> St
     for item in body.get("params") or []:
         if isinstance(item, Mapping):
             for file, keys in item.items():
-                (environment if file == "environment.json" else params).extend(keys or [])
+                (environment if file == "environment.json" else params).extend(fill(str(key), values) for key in keys or [])
         else:
             params.append(item)
     cmd = body["cmd"]
@@ -108,16 +108,16 @@ def stage_fingerprint(project: Path, stanza: Stanza, params: Any, made: Mapping[
             "stage": stanza.name,
             "params": params,
             "inputs": inputs,
-            "environment": {name: _version(packages, name) for name in stanza.environment},
+            "environment": {name: _nested(packages, name) for name in stanza.environment},
         }
     )
 
 
-def _version(packages: Mapping[str, Any], name: str) -> Any:
-    """Of a package, or of one stage of ours in a user's project: `headrace.train`, which DVC reads as nested keys."""
-    package, _, stage = name.partition(".")
-    found = packages.get(package)
-    return found.get(stage) if stage and isinstance(found, Mapping) else found
+def _nested(packages: Any, key: str) -> Any:
+    """Of a package; of one stage of ours in a user's project, `headrace.train`; of a group, `trainers.network`."""
+    for part in key.split("."):
+        packages = packages.get(part) if isinstance(packages, Mapping) else None
+    return packages
 
 
 def locked_outs(project: Path) -> dict[str, str]:

@@ -54,7 +54,9 @@ def test_generated_pages_are_current(page):
 
 
 def test_environment_json_follows_the_lock():
-    assert json.loads((PROJECT / environment.NAME).read_text()) == environment.generate(PROJECT / environment.LOCK)
+    found = json.loads((PROJECT / environment.NAME).read_text())
+
+    assert {name: pin for name, pin in found.items() if isinstance(pin, str)} == environment.generate(PROJECT / environment.LOCK)
 
 
 def test_every_package_has_one_version_on_all_platforms():

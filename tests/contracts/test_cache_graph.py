@@ -9,6 +9,7 @@ from tests.projects import REPOSITORY
 from headrace import plugins
 from headrace.dagfile import read_stanzas
 from headrace.params import read_yaml
+from headrace.project import environment
 from headrace.project.needs import read_stages
 
 HARMLESS = {
@@ -30,6 +31,11 @@ HARMLESS = {
         for room in ("tasks", "intake", "augmentation", "baselines", "training")
     },
     "another task's suite": "expectations/text_classification.yaml",
+    **{
+        f"the trainer {name}": f"src/headrace/trainers/{name}.py"
+        for name in plugins.names("trainers")
+        if name not in {"network", "contract"}
+    },
     "a network of another task": "src/headrace/networks/transformer.py",
 }
 
@@ -65,8 +71,11 @@ def test_only_the_first_stages_depend_on_how_records_come_in(room: str) -> None:
 def test_decoders_and_engines_do_not_retrain() -> None:
     """A new Pillow decodes again (docs/decisions/0003); a new Great Expectations judges again. Neither touches the weights."""
     packages = {stage.name: set(stage.packages) for stage in read_stages(read_yaml(REPOSITORY / "dvc.yaml"))}
+    trainers = environment.read(REPOSITORY)["trainers"]
 
-    assert packages["train"] == {"numpy", "pyarrow", "safetensors", "torch"}
+    assert packages["train"] <= {"tokenizers"}  # the others are those of the trainer in use
+    assert trainers["network"].keys() == {"numpy", "pyarrow", "safetensors", "torch"}
+    assert [name for name, found in trainers.items() if "torch" in found] == ["network"]
     # augment draws its contact sheet with Pillow, and is the one other stage that a new one reruns.
     assert {name for name, found in packages.items() if "pillow" in found} == {"collect", "augment"}
     assert {name for name, found in packages.items() if "great-expectations" in found} == {"validate"}

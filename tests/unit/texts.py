@@ -24,16 +24,16 @@ def sentences(count: int, *, seed: int = 0) -> list[tuple[str, str]]:
     return found
 
 
-def write_texts(folder: Path, rows: Sequence[tuple[str, str]], *, split: str = "") -> None:
+def write_texts(folder: Path, rows: Sequence[tuple[str, str]], *, split: str = "", names: Sequence[str] = CLASSES) -> None:
     """A data set folder of texts with their classes."""
     options = intake.RecordOptions()
-    classes = {name: index for index, name in enumerate(CLASSES)}
+    classes = {name: index for index, name in enumerate(names)}
     raws = [RawRecord(text, kind, split, "wire", f"{number}.txt") for number, (text, kind) in enumerate(rows)]
     with ShardWriter(
         folder,
         intake.record_schema(options),
         task="text_classification",
-        classes=CLASSES,
+        classes=names,
         record=intake.record_info(options),
     ) as writer:
         if raws:

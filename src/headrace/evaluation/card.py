@@ -77,7 +77,7 @@ def _metadata(model: Mapping[str, Any], evaluation: Mapping[str, Any]) -> dict[s
     found = ModelCardData(
         library_name="headrace",
         pipeline_tag=task,
-        tags=["headrace", "torch.export"],
+        tags=["headrace", "onnx" if _is_onnx(model) else "torch.export"],
         model_name="candidate",
         eval_results=results,
     )
@@ -100,23 +100,32 @@ def _generated(model: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
         interface = (
             f"`load_predictor` takes a list of {record.get('payload', 'record')}s and gives float32 N x {len(classes)}: the probability of "
             f"{_listed(classes)}. Inside, the task's `encode` makes int32 numbers of them with the vocabulary in model.json, which "
-            "`model.pt2` takes."
+            f"`{_program(model)}` takes."
         )
         return _joined(evaluation, verdict, interface, ENCODED_EXAMPLE, model)
     shape = " x ".join(["N", *(str(size) for size in record.get("shape", []))])
     interface = (
-        f"`model.pt2` takes {record.get('dtype', 'float32')} {shape} as the data set stores it, for any N, and gives float32 "
+        f"`{_program(model)}` takes {record.get('dtype', 'float32')} {shape} as the data set stores it, for any N, and gives float32 "
         f"N x {len(classes)}: the probability of {_listed(classes)}. Preprocessing is inside."
     )
-    return _joined(evaluation, verdict, interface, EXAMPLE, model)
+    return _joined(evaluation, verdict, interface, EXAMPLE if not _is_onnx(model) else ENCODED_EXAMPLE, model)
+
+
+def _is_onnx(model: Mapping[str, Any]) -> bool:
+    return bool(model.get("program") == "onnx")
+
+
+def _program(model: Mapping[str, Any]) -> str:
+    return "model.onnx" if _is_onnx(model) else "model.pt2"
 
 
 def _joined(
     evaluation: Mapping[str, Any], verdict: Mapping[str, Any], interface: str, example: str, model: Mapping[str, Any]
 ) -> str:
     network = model["network"]
+    made = f"{model['parameters']:,} {'fitted numbers' if _is_onnx(model) else 'weights'}"
     origin = (
-        f"Network `{network['name']}` with {model['parameters']:,} weights. Fingerprint of the training (params, data, code, "
+        f"{'Model' if _is_onnx(model) else 'Network'} `{network['name']}` with {made}. Fingerprint of the training (params, data, code, "
         f"environment): `{model.get('fingerprint') or 'none'}`. Test split: {evaluation.get('test_records', 0):,} records, "
         f"digest `{evaluation.get('test_digest', '')[:16]}`."
     )

@@ -330,5 +330,7 @@ def explain(message: str, project: Path) -> str:
             "one, and without that delete it: the next run makes it anew."
         )
     if "environment.json" in message:
-        return f"{message}. `git checkout environment.json` brings it back; `make lock` writes it from requirements.lock."
+        return (
+            f"{message}. `git checkout environment.json` brings it back; `headrace lint --fix` writes it from requirements.lock."
+        )
     return message

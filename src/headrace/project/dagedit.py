@@ -46,7 +46,8 @@ def set_params(text: str, stage: str, section: str, packages: Sequence[str]) -> 
     if section not in wanted:
         wanted = {section: section, **wanted}
     if packages:
-        wanted[NAME] = f"{NAME}: [{', '.join(packages)}]"
+        # A brace in a list on one line must be quoted.
+        wanted[NAME] = f"{NAME}: [{', '.join(json.dumps(name) if '{' in name else name for name in packages)}]"
     return _set_list(text, stage, "params", wanted)
 
 

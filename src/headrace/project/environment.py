@@ -1,8 +1,10 @@
 """environment.json: the version of every package in requirements.lock; each stage lists the ones it imports as DVC params.
 
-DVC reads a dotted name in a params file as nested keys, so names are in normal form (`ruamel-yaml`), which has no dots.
+DVC reads a dotted name in a params file as nested keys, so names are in normal form (`ruamel-yaml`), which has no dots. Nested on purpose
+are groups: `trainers.network` has the packages of one alternative, which dvc.yaml names by a template, `trainers.${train.trainer}`.
 """
 
+import contextlib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -34,7 +36,11 @@ def revisions() -> dict[str, int]:
     return {stage: RESULT_REVISIONS.get(stage, 1) for stage in plugins.names("stages")}
 
 
-def generate(lock: Path) -> dict[str, Any]:
+Groups = Mapping[str, Iterable[str]]
+"""Packages of each group, by its dotted name such as `trainers.network`."""
+
+
+def generate(lock: Path, groups: Groups | None = None) -> dict[str, Any]:
     """What environment.json holds for a lock file in pip's format.
 
     A package pinned to two versions by markers has both, joined by '|', so that the value is the same on every platform. A lock
@@ -58,7 +64,24 @@ def generate(lock: Path) -> dict[str, Any]:
         known = pins.setdefault(name, [])
         if pin["version"] and public(pin["version"]) not in known:
             known.append(public(pin["version"]))
-    return {name: revisions() if name == "headrace" else "|".join(pins[name]) for name in sorted(pins)}
+    versions: dict[str, Any] = {name: revisions() if name == "headrace" else "|".join(pins[name]) for name in sorted(pins)}
+    found = dict(versions)
+    for group, packages in sorted((groups or {}).items()):
+        node = found
+        for part in group.split("."):  # own code, `my.module:function`, is nested deeper, as DVC reads it
+            node = node.setdefault(part, {})
+        node |= {name: versions[name] for name in sorted(packages) if name in versions}
+    return found
+
+
+def at(values: Mapping[str, Any], key: str) -> Any:
+    """The value of a key of environment.json, nested where it has dots; None when there is none."""
+    node: Any = values
+    for part in key.split("."):
+        if not isinstance(node, Mapping) or part not in node:
+            return None
+        node = node[part]
+    return node
 
 
 def public(number: str) -> str:
@@ -66,11 +89,29 @@ def public(number: str) -> str:
     return number.split("+", maxsplit=1)[0]
 
 
-def write(project: Path) -> dict[str, Any]:
-    """Write environment.json from the project's requirements.lock and return it."""
-    environment = generate(project / LOCK)
+def write(project: Path, groups: Groups | None = None) -> dict[str, Any]:
+    """Write environment.json from the project's requirements.lock and return it; without `groups` with those that it has."""
+    environment = generate(project / LOCK, _groups(project) if groups is None else groups)
     write_json(project / NAME, environment)
     return environment
+
+
+def _groups(project: Path) -> dict[str, list[str]]:
+    """Groups of the environment.json that is there."""
+    found: dict[str, list[str]] = {}
+
+    def walk(node: Mapping[str, Any], path: str) -> None:
+        inner = {name: value for name, value in node.items() if isinstance(value, Mapping)}
+        if path and (len(inner) < len(node) or not node):
+            found[path] = sorted(node.keys() - inner.keys())
+        for name, value in inner.items():
+            walk(value, f"{path}.{name}" if path else name)
+
+    with contextlib.suppress(ConfigError):  # not there yet, or about to be replaced
+        for name, value in read(project).items():
+            if isinstance(value, Mapping) and name != "headrace":
+                walk({name: value}, "")
+    return found
 
 
 def read(project: Path) -> dict[str, Any]:
@@ -103,7 +144,8 @@ def check_installed(names: Iterable[str], path: Path) -> None:
         EnvironmentMismatch: names every package that differs, the version wanted and the one installed.
     """
     environment = read(path.parent)
-    faults = [fault for name in names if (fault := _fault(name, environment))]
+    alone = [package for name in names for package in _members(name, environment)]
+    faults = [fault for name in dict.fromkeys(alone) if (fault := _fault(name, environment))]
     if faults:
         raise EnvironmentMismatch(
             f"the installed packages are not those of {NAME}: {'; '.join(faults)}. "
@@ -121,6 +163,12 @@ def check_revisions(project: Path) -> None:
     if (project / NAME).exists():
         wanted = read(project).get("headrace")
         check_installed([f"headrace.{stage}" for stage in wanted] if isinstance(wanted, dict) else [], project / NAME)
+
+
+def _members(name: str, environment: Mapping[str, Any]) -> list[str]:
+    """The packages of a group; any other key is itself."""
+    found = at(environment, name)
+    return sorted(found) if isinstance(found, Mapping) and name.partition(".")[0] != "headrace" else [name]
 
 
 def _fault(name: str, environment: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from headrace.errors import ConfigError, HeadraceError
 from headrace.params import did_you_mean, read_yaml
 from headrace.project import dagedit, environment, schema
 from headrace.project.closure import SourceTree
-from headrace.project.needs import Needs, StageText, assess, read_stages
+from headrace.project.needs import Needs, StageText, assess, groups, read_stages
 from headrace.storage.local import write_text
 
 DVCIGNORE = ("__pycache__", "*.swp", ".DS_Store", ".ipynb_checkpoints")
@@ -79,7 +79,8 @@ def lint(project: Path, *, fix: bool = False, sections: bool = True) -> list[Fin
 
 def _mend(root: Path, *, sections: bool) -> None:
     if (root / environment.LOCK).exists():
-        environment.write(root)
+        found = _read(root)
+        environment.write(root, groups(found.tree, found.stages, found.variants.values()))
     _write_lines(root / ".dvcignore", DVCIGNORE)
     complete_stages(root)
     if sections:
@@ -101,7 +102,7 @@ def complete_stages(root: Path, only: str | None = None) -> None:
             text = dagedit.set_deps(text, stage.name, _ordered(kept, needs.missing | needs.instead))
         wanted = _keys(needs, known)
         if wanted != set(stage.packages) or stage.name not in stage.sections:
-            text = dagedit.set_params(text, stage.name, stage.name, sorted(wanted))
+            text = dagedit.set_params(text, stage.name, stage.name, sorted(wanted) + stage.groups)
     if text != found.dag_text:
         write_text(root / "dvc.yaml", text)
 
@@ -189,7 +190,9 @@ def _environment(project: _Project) -> Iterator[Finding]:
             "environment", environment.LOCK, 1, "there is no lock of the installed packages.", "Write it with `make lock`."
         )
         return
-    wanted = environment.generate(project.root / environment.LOCK)
+    wanted = environment.generate(
+        project.root / environment.LOCK, groups(project.tree, project.stages, project.variants.values())
+    )
     try:
         found = environment.read(project.root)
     except ConfigError:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from headrace import plugins
 from headrace.dagfile import fill
 from headrace.errors import ConfigError
 from headrace.project.closure import Closure, SourceTree
@@ -50,7 +51,16 @@ class StageText:
 
     @property
     def packages(self) -> list[str]:
-        """Its keys of environment.json."""
+        """Its keys of environment.json, without groups."""
+        return [key for key in self._keys if "${" not in key]
+
+    @property
+    def groups(self) -> list[str]:
+        """Its keys of environment.json that name the packages of an alternative, such as `trainers.${train.trainer}`."""
+        return [key for key in self._keys if "${" in key]
+
+    @property
+    def _keys(self) -> list[str]:
         return [key for item in self.body.get("params") or [] if isinstance(item, Mapping) for key in item.get(NAME) or []]
 
 
@@ -65,7 +75,7 @@ class Needs:
     idle: dict[str, str] = field(default_factory=dict)
     """Deps to remove, each with the reason."""
     packages: dict[str, Import] = field(default_factory=dict)
-    """All environment.json keys the stage should list."""
+    """All environment.json keys the stage should list, beside its groups."""
     files: set[Path] = field(default_factory=set)
     """First-party files of the closure."""
     unclear: list[Lookup] = field(default_factory=list)
@@ -101,8 +111,7 @@ def assess(tree: SourceTree, stage: StageText, variants: Sequence[Mapping[str, A
             return needs
         readings.append((filled, code, templates))
         needs.files |= set(code.files)
-        for name, reason in code.packages.items():
-            needs.packages.setdefault(name, reason)
+        needs.packages = {**_alone(tree, stage, values, code), **needs.packages}
         if code.uses_installed_headrace:
             own = tree.find(stage.runner_module) if stage.runner_module else None
             key = "headrace" if own is None or tree.is_own(own) else f"headrace.{stage.name}"
@@ -134,6 +143,30 @@ def assess(tree: SourceTree, stage: StageText, variants: Sequence[Mapping[str, A
         elif dep in wide:
             needs.idle[dep] = f"the stage does not use {', '.join(wide[dep])} in it. List the files it uses"
     return needs
+
+
+def group_packages(tree: SourceTree, group: str) -> set[str]:
+    """Packages that one alternative of a room imports, itself or through what it imports: `trainers.network`."""
+    room, _, name = group.partition(".")
+    return set(tree.closure([Import(_module(tree, room, name), tree.project / "dvc.yaml", 1)]).packages) if name else set()
+
+
+def groups(tree: SourceTree, stages: Iterable[StageText], variants: Iterable[Mapping[str, Any]]) -> dict[str, set[str]]:
+    """Packages of every group that a templated key of environment.json can name: all of the room, and what params name."""
+    values = list(variants)
+    found: dict[str, set[str]] = {}
+    for key in {key for stage in stages for key in stage.groups}:
+        room = key.partition(".")[0]
+        names = {f"{room}.{name}" for name in plugins.names(room) if name != "contract"}
+        for group in sorted(names | {filled for each in values if (filled := _filled(key, each)) is not None}):
+            found[group] = group_packages(tree, group)
+    return found
+
+
+def _alone(tree: SourceTree, stage: StageText, values: Mapping[str, Any], code: Closure) -> dict[str, Import]:
+    """Packages of a stage's closure that are in no group of it."""
+    grouped = {name for key in stage.groups for name in group_packages(tree, _filled(key, values) or "")}
+    return {name: reason for name, reason in code.packages.items() if name not in grouped}
 
 
 def _wide_folders(tree: SourceTree, stage: StageText, files: set[Path]) -> dict[str, list[str]]:

@@ -28,6 +28,7 @@ OPTIONS = (
     ("collect.options", "collect.format", "formats", "Options"),
     ("augment.policy", "collect.task", "augmentation", "Policy"),
     ("baseline.config", "collect.task", "baselines", "Config"),
+    ("train.trainer_options", "train.trainer", "trainers", "Options"),
     ("train.encoding", "collect.task", "training", "EncodingOptions"),
     ("train.augmentation", "collect.task", "augmentation", "BatchPolicy"),
     ("train.prediction", "collect.task", "training", "PredictionOptions"),

@@ -20,7 +20,7 @@ from headrace.registry import pyfunc
 from headrace.storage.local import write_bytes
 from headrace.tracking.evidence import PROVENANCE
 
-REQUIRED = ("model.pt2", "model.json", "signature.json", "input_example.json", "requirements.txt")
+REQUIRED = ("model.json", "signature.json", "input_example.json", "requirements.txt")
 
 TRAINED_IDS = "trained_ids.txt.gz"
 """Beside the package in the registry: the records it was trained or tuned on, so that a later comparison can leave them out."""
@@ -28,9 +28,12 @@ TRAINED_IDS = "trained_ids.txt.gz"
 ID_DIGITS = 16
 """64 bits of an id: among a million records two share them with a chance of 1 in 10^7."""
 
-_LOADER, _CHECKS = "headrace_package_3", "headrace_pt2_3"
-"""Module names of `pyfunc.py` and `training/pt2.py` inside a registered model; another number when one changes what it does, because one
-process can have models of several ages open."""
+_LOADER = "headrace_package_4"
+"""Module name of `pyfunc.py` inside a registered model; another number when it changes what it does, because one process can have models
+of several ages open."""
+
+_CHECKS = {"model.pt2": "pt2.py", "model.onnx": "onnx_file.py"}
+"""What in headrace/training opens a program; inside a registered model it has the name that `pyfunc.py` knows."""
 
 _TASK = "headrace_task_"
 """The task's own module inside a registered model whose records are no numbers, with the digest of its code."""
@@ -63,6 +66,7 @@ def read_package(folder: Path) -> Package:
     except pyfunc.ManifestError as error:
         raise RegistryError(f"{error}. It is not used. `headrace run --stage package --force` makes it anew.") from None
     missing = [name for name in REQUIRED if not (folder / name).is_file()]
+    missing += [] if any((folder / name).is_file() for name in pyfunc.PROGRAMS) else [" or ".join(pyfunc.PROGRAMS)]
     if missing:
         raise RegistryError(f"{folder} lacks {', '.join(missing)}: without it nobody can serve the model. Rerun `package`.")
     try:
@@ -130,7 +134,9 @@ def lay_out(
         write_bytes(folder / PROVENANCE / name, content)
     (folder / "code").mkdir()
     shutil.copyfile(Path(pyfunc.__file__), folder / "code" / f"{_LOADER}.py")
-    shutil.copyfile(Path(pyfunc.__file__).parents[1] / "training" / "pt2.py", folder / "code" / f"{_CHECKS}.py")
+    program = pyfunc.program_file(package.folder)
+    checks = Path(pyfunc.__file__).parents[1] / "training" / _CHECKS[program]
+    shutil.copyfile(checks, folder / "code" / f"{pyfunc.PROGRAMS[program]}.py")
     if pyfunc.encoding_of(package.folder) is not None:
         code = Path(str(sys.modules[task_encode(package.model["task"]).__module__].__file__)).read_bytes()
         write_bytes(folder / "code" / f"{_TASK}{hashlib.sha256(code).hexdigest()[:16]}.py", code)

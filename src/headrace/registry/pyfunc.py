@@ -1,12 +1,13 @@
 """Serve a package folder through MLflow's `pyfunc`: copied into every registered model, so it may import nothing of ours.
 
 MLflow calls `_load_pyfunc` with the package's folder. Where records are no numbers, the task's own module is copied too, and raw texts
-become numbers as in training. No pickle is involved: the program is a `torch.export` archive. The manifest is
-verified before it is opened, and the archive is refused when it holds what torch would run as code; `training/pt2.py`, which knows
-that, is copied beside this file.
+become numbers as in training. No pickle is involved: the program is a `torch.export` archive or an ONNX file. The manifest is
+verified before it is opened, and the file is refused when it holds what would run as code or reach other files; `training/pt2.py` or
+`training/onnx_file.py`, which know that, are copied beside this file.
 """
 
 import hashlib
+import importlib
 import importlib.util
 import json
 from collections.abc import Callable
@@ -45,23 +46,25 @@ def verify_manifest(folder: Path) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+PROGRAMS = {"model.pt2": "headrace_pt2_4", "model.onnx": "headrace_onnx_1"}
+"""Files that hold a program, and the module beside this one that opens it; another number when one changes what it does, because one
+process can have models of several ages open."""
+
+
 class PackagedModel:
     """A verified package ready to predict.
 
     Args:
         folder: of the package.
-        open_program: `open_program(content, name=...)` opens the bytes of a .pt2 file, or refuses them.
+        open_function: `open_function(content, name=...)` makes a function of arrays out of the bytes of the program, or refuses them.
         encode: `encode(inputs, encoding)` of the task, where the model has an encoding.
     """
 
-    def __init__(self, folder: Path, open_program: Callable[..., Any], encode: Callable[..., Any] | None = None) -> None:
-        import torch
-
+    def __init__(self, folder: Path, open_function: Callable[..., Any], encode: Callable[..., Any] | None = None) -> None:
         verify_manifest(folder)
-        path = folder / "model.pt2"
+        path = folder / program_file(folder)
         self._encode, self._encoding = encode, encoding_of(folder)
-        self._torch = torch
-        self._program = open_program(path.read_bytes(), name=str(path)).module()
+        self._program = open_function(path.read_bytes(), name=str(path))
 
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> Any:  # noqa: ARG002 - MLflow's signature
         """Probabilities (N, K) float32 for inputs (N, ...) as the package's signature says; also a frame of one column."""
@@ -70,15 +73,22 @@ class PackagedModel:
         if hasattr(model_input, "columns"):
             model_input = model_input.iloc[:, 0].to_numpy()
         if self._encode is None:
-            inputs = np.ascontiguousarray(model_input)
-        else:
-            raw = np.empty(len(model_input), dtype=object)
-            raw[:] = list(model_input)
-            inputs = self._encode(raw, self._encoding)
-        # A copy when read-only: torch warns of arrays it could write through.
-        tensor = self._torch.from_numpy(inputs if inputs.flags.writeable else inputs.copy())
-        with self._torch.inference_mode():
-            return self._program(tensor).numpy()
+            return self._program(np.ascontiguousarray(model_input))
+        raw = np.empty(len(model_input), dtype=object)
+        raw[:] = list(model_input)
+        return self._program(self._encode(raw, self._encoding))
+
+
+def program_file(folder: Path) -> str:
+    """Which of PROGRAMS a package has.
+
+    Raises:
+        ManifestError: none.
+    """
+    for name in PROGRAMS:
+        if (folder / name).is_file():
+            return name
+    raise ManifestError(f"{folder} has neither {' nor '.join(PROGRAMS)}")
 
 
 def encoding_of(folder: Path) -> dict[str, Any] | None:
@@ -89,11 +99,9 @@ def encoding_of(folder: Path) -> dict[str, Any] | None:
 
 
 def _load_pyfunc(path: str) -> PackagedModel:
-    # Beside this file in a registered model, under names with the same number (registry/packages.py).
-    from headrace_pt2_3 import open_program  # type: ignore[import-not-found]
-
+    opener = importlib.import_module(PROGRAMS[program_file(Path(path))])
     encode = _encode_beside(Path(path)) if encoding_of(Path(path)) is not None else None
-    return PackagedModel(Path(path), open_program, encode)
+    return PackagedModel(Path(path), opener.open_function, encode)
 
 
 def _encode_beside(package: Path) -> Callable[..., Any]:

@@ -1,6 +1,6 @@
 """A registered package's predictions on a test split, computed from the package itself and kept by digests."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from headrace.dataset.schema import read_info
 from headrace.dataset.shards import iter_tables
-from headrace.errors import RegistryError
+from headrace.errors import DataError, RegistryError
 from headrace.evaluation.predictions import Decisions, read_predictions
 from headrace.evaluation.scores import Scores, read_scores
 from headrace.plugins import resolve
@@ -66,19 +66,37 @@ def open_package(package: Package) -> "PackagedModel":
     Raises:
         RegistryError: the program is refused, because it would run code, or does not load in this environment.
     """
-    from headrace.registry.pyfunc import PackagedModel, encoding_of
-    from headrace.training.pt2 import ProgramRefused, open_program
+    from headrace.registry.pyfunc import PackagedModel, encoding_of, program_file
 
+    opener = _onnx if program_file(package.folder) == "model.onnx" else _torch
     try:
         encode = task_encode(package.model["task"]) if encoding_of(package.folder) is not None else None
-        return PackagedModel(package.folder, open_program, encode)
-    except ProgramRefused as error:
-        raise RegistryError(f"The package is not used. {error}") from None
+        return PackagedModel(package.folder, opener, encode)
+    except RegistryError:
+        raise
     except (RuntimeError, ValueError, KeyError, OSError) as error:
         raise RegistryError(
-            f"The package is intact, but torch cannot load it here: {' '.join(str(error).split())[:300]}. "
+            f"The package is intact, but its program cannot be loaded here: {' '.join(str(error).split())[:300]}. "
             f"Compare in an environment of its requirements.txt ({package.folder / 'requirements.txt'})."
         ) from error
+
+
+def _torch(content: bytes, *, name: str) -> Callable[[np.ndarray], np.ndarray]:
+    from headrace.training import pt2
+
+    try:
+        return pt2.open_function(content, name=name)
+    except pt2.ProgramRefused as error:
+        raise RegistryError(f"The package is not used. {error}") from None
+
+
+def _onnx(content: bytes, *, name: str) -> Callable[[np.ndarray], np.ndarray]:
+    from headrace.training.onnx_candidate import open_checked
+
+    try:
+        return open_checked(content, name=name)
+    except DataError as error:
+        raise RegistryError(f"The package is not used. {error}") from None
 
 
 def _predict(package: Package, split: Path, task_name: str, record: Mapping[str, Any]) -> np.ndarray:

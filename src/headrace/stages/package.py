@@ -5,7 +5,6 @@ Run by the DAG: python -m headrace.stages package --model models/candidate --eva
 """
 
 import json
-import shutil
 from pathlib import Path
 
 from pydantic import Field
@@ -18,9 +17,9 @@ from headrace.storage.local import write_bytes, write_json, write_text
 from headrace.storage.manifest import NAME as MANIFEST_NAME
 from headrace.storage.manifest import write_manifest
 from headrace.training import package
-from headrace.training.candidate import INFO_NAME, WEIGHTS_NAME
-from headrace.training.export import PROGRAM_NAME, as_function, export_program
-from headrace.training.program import open_program
+from headrace.training.network_package import pack_network
+from headrace.training.onnx_candidate import PROGRAM_NAME as ONNX
+from headrace.training.onnx_package import pack_onnx
 
 
 class Params(Section):
@@ -52,39 +51,41 @@ class PackageReport(Report):
 
 
 def run(params: Params, *, model: Path, evaluation: Path, examples: Path, card: Path, out: Out) -> PackageReport:
-    """Export, compare with the trained network on real records, describe, seal."""
-    module, info = package.load_torch_candidate(model)
-    judged = _read_json(evaluation)
+    """Export, compare with the trained model on real records, describe, seal."""
+    pack = pack_onnx if (model / ONNX).exists() else pack_network
+    packed = pack(
+        model,
+        examples,
+        tolerance=params.tolerance,
+        check_records=params.check_records,
+        example_records=params.example_records,
+    )
+    info, judged = packed.info, _read_json(evaluation)
     if judged.get("fingerprint", info.fingerprint) != info.fingerprint:
         raise DataError(
             f"{evaluation} judges another model than {model} (their fingerprints differ). Run the stage `evaluate` again."
         )
-    ids, inputs, records = package.real_records(examples, info, params.check_records)
-    content = export_program(module, records[:2], name=info.network.name)
-    program = as_function(open_program(content, name=PROGRAM_NAME))
-    difference = package.check_program(program, module, records, info, tolerance=params.tolerance)
-
     out.mkdir(parents=True)
-    write_bytes(out / PROGRAM_NAME, content)
-    for name in (INFO_NAME, WEIGHTS_NAME):
-        shutil.copyfile(model / name, out / name)
-    write_json(out / "signature.json", package.signature(info))
+    for name, content in packed.files.items():
+        write_bytes(out / name, content)
+    write_json(out / "signature.json", package.signature(info, packed.output))
     kept = params.example_records
-    example = package.input_example(ids[:kept], inputs[:kept], program(records[:kept]), tolerance=params.tolerance)
+    example = package.input_example(packed.ids[:kept], packed.inputs[:kept], packed.outputs, tolerance=params.tolerance)
     write_text(out / "input_example.json", package.compact_json(example))
-    write_text(out / "requirements.txt", package.requirements(info))
+    requirements = package.requirements(packed)
+    write_text(out / "requirements.txt", requirements)
     written = card.read_text(encoding="utf-8") if card.exists() else ""
     write_text(out / "README.md", render_card(written, model=info.model_dump(mode="json"), evaluation=judged))
     files = write_manifest(out)
-    exactness = f"to {difference:.0e}" if difference else "exactly"
+    exactness = f"to {packed.difference:.0e}" if packed.difference else "exactly"
     return PackageReport(
-        headline=f"{sum(each['bytes'] for each in files.values()) / 1e6:.1f} MB, agrees with the network {exactness}",
+        headline=f"{sum(each['bytes'] for each in files.values()) / 1e6:.1f} MB, agrees with the {packed.compared_with} {exactness}",
         digest=file_sha256(out / MANIFEST_NAME),
         fingerprint=info.fingerprint,
         files={name: each["bytes"] for name, each in files.items()},
-        requirements=package.requirements(info).split(),
-        checked_records=len(records),
-        largest_difference=float(f"{difference:.1e}"),
+        requirements=requirements.split(),
+        checked_records=len(packed.ids),
+        largest_difference=float(f"{packed.difference:.1e}"),
     )
 
 

@@ -119,7 +119,7 @@ def dag_text(revisions: Sequence[str]) -> str:
     for stage in read_stages(read_yaml(TEMPLATE / "dag")):
         own = [f"headrace.{stage.name}"] if stage.name in revisions else []
         text = dagedit.set_deps(text, stage.name, [dep for dep in stage.deps if not dep.startswith("src/")])
-        text = dagedit.set_params(text, stage.name, stage.name, sorted([*stage.packages, *own]))
+        text = dagedit.set_params(text, stage.name, stage.name, [*sorted([*stage.packages, *own]), *stage.groups])
     head = (
         "# The DAG: `dvc repro` and `headrace run` run it. Of the installed package only result revisions count (`headrace.<stage>` of\n"
         "# environment.json): an upgrade reruns a stage when its results changed. Deps on code of your own, in src/: headrace lint --fix\n"

@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,8 @@ PADDING, UNKNOWN = 0, 1
 """Numbers of no token, and of every token that is not in the vocabulary."""
 
 _TOKEN = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*|[^\w\s]")
+
+_WORD = re.compile(r"\b\w+\b")
 
 _SHINGLE = 3
 """Words in a row that are compared; a shorter text is one shingle."""
@@ -94,9 +97,82 @@ def fit_encoding(
     }
 
 
+def fit_terms(parts: Iterable[np.ndarray], *, words: int, min_documents: int, vocabulary: int, max_words: int) -> dict[str, Any]:
+    """What linear models count in texts: words and runs of words, without capitals, as scikit-learn's vectorizers find them.
+
+    Args:
+        parts: training texts, some at a time.
+        words: longest run.
+        min_documents: texts that a term must occur in.
+        vocabulary: terms at most, those in the most texts; equals by their letters.
+        max_words: of one text that are read, from its beginning.
+
+    Returns:
+        `shape` (-1: as many terms as a text has; number and count), `terms`, the settings, and `measured`.
+    """
+    documents: Counter[str] = Counter()
+    lengths: list[int] = []
+    for part in parts:
+        for text in part:
+            found = _words(text)
+            lengths.append(len(found))
+            documents.update(set(_runs(found[:max_words], words)))
+    frequent = sorted((-count, term) for term, count in documents.items() if count >= min_documents)[:vocabulary]
+    terms = sorted(term for _, term in frequent)
+    return {
+        "shape": [-1, 2],
+        "runs": words,
+        "max_words": max_words,
+        "terms": "\n".join(terms),
+        "measured": {
+            "texts": len(lengths),
+            "terms": len(terms),
+            "mean_words": round(sum(lengths) / max(len(lengths), 1), 2),
+            "truncated_texts": round(sum(length > max_words for length in lengths) / max(len(lengths), 1), 6),
+        },
+    }
+
+
+def _words(text: str) -> list[str]:
+    found: list[str] = _WORD.findall(str(text).lower())
+    return found
+
+
+def _runs(words: list[str], longest: int) -> Iterator[str]:
+    for size in range(1, longest + 1):
+        for at in range(len(words) - size + 1):
+            yield words[at] if size == 1 else " ".join(words[at : at + size])
+
+
+@lru_cache(maxsize=4)
+def _places(joined: str, separator: str, start: int) -> dict[str, int]:
+    """Numbers of the words in a text of many: a server asks with every request."""
+    return {word: number for number, word in enumerate(joined.split(separator), start=start)} if joined else {}
+
+
+def _counts(texts: np.ndarray, encoding: Mapping[str, Any]) -> np.ndarray:
+    places = _places(str(encoding["terms"]), "\n", 1)
+    rows: list[list[tuple[int, int]]] = []
+    for text in texts:
+        words = _words(text)[: int(encoding["max_words"])]
+        counts = Counter(places[run] for run in _runs(words, int(encoding["runs"])) if run in places)
+        rows.append(sorted(counts.items()))
+    found = np.zeros((len(rows), max([1, *map(len, rows)]), 2), dtype=np.int32)
+    for row, items in zip(found, rows, strict=True):
+        if items:
+            row[: len(items)] = items
+    return found
+
+
 def encode(texts: np.ndarray, encoding: Mapping[str, Any]) -> np.ndarray:
-    """Numbers of the tokens, int32 (N, max_tokens): cut at the end, filled up with PADDING; an empty text is one UNKNOWN."""
-    places = {word: number for number, word in enumerate(str(encoding["words"]).split(" "), start=2)}
+    """Texts as numbers, int32, by what `fit_encoding` or `fit_terms` learnt.
+
+    Tokens (N, max_tokens) in their order: cut at the end, filled up with PADDING; an empty text is one UNKNOWN. Terms (N, L, 2): number,
+    from 1, and count of each that a text has, zeros to the length of the text with the most.
+    """
+    if "terms" in encoding:
+        return _counts(texts, encoding)
+    places = _places(str(encoding["words"]), " ", 2)
     max_tokens = int(encoding["shape"][0])
     numbers = np.full((len(texts), max_tokens), PADDING, dtype=np.int32)
     for row, text in enumerate(texts):

@@ -2,8 +2,11 @@
 
 import ctypes
 import os
+from collections.abc import Callable
 
+import numpy as np
 import torch
+from torch import nn
 
 from headrace.errors import ConfigError
 from headrace.listening import Progress
@@ -73,3 +76,15 @@ def resident_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0] // 2)
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
+
+
+def as_numpy(program: nn.Module, device: torch.device) -> Callable[[np.ndarray], np.ndarray]:
+    """A program on `device`, in evaluation mode, as a function of arrays."""
+    program.eval()
+
+    def run(inputs: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            found: np.ndarray = program(torch.tensor(inputs).to(device)).float().cpu().numpy()
+            return found
+
+    return run

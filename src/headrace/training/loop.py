@@ -5,64 +5,28 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Self
+from typing import Any
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from headrace.errors import EngineError, OutOfMemory, ParamsError, ResumeRefused
 from headrace.listening import Progress, SilentProgress, SilentTracker, Tracker
-from headrace.params import Section
 from headrace.training.checkpoint import CheckpointFile, random_state, restore_random_state
 from headrace.training.data import Batches, InOrder
 from headrace.training.ema import Average
 from headrace.training.journal import Journal, Losses
 from headrace.training.losses import Loss
-from headrace.training.optim import OptimizerConfig, make_optimizer, set_lr
-from headrace.training.precision import Precision, PrecisionName
-from headrace.training.schedule import ScheduleConfig, make_schedule
+from headrace.training.optim import make_optimizer, set_lr
+from headrace.training.options import FitConfig
+from headrace.training.precision import Precision
+from headrace.training.schedule import make_schedule
 
 SAVE_EVERY_S = 10.0
 """Seconds of work that a kill may cost. By the clock, because when a checkpoint is written changes no result."""
 
 LOGS_PER_EPOCH = 20
-
-
-class FitConfig(Section):
-    """One training, from first to last step."""
-
-    epochs: int = Field(default=10, ge=1)
-    """Passes over the training data; the schedule is stretched over all of them."""
-    batch_size: int = Field(default=256, ge=1)
-    """Samples of one optimizer step, whatever the device or the number of processes."""
-    micro_batch: int | None = Field(default=None, ge=1)
-    """Samples that go through the network at once, where a whole batch does not fit in memory; a divisor of batch_size."""
-    optimizer: OptimizerConfig = OptimizerConfig()
-    schedule: ScheduleConfig = ScheduleConfig()
-    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the target spread evenly over all classes."""
-    precision: PrecisionName = "fp32"
-    """Number format of forward and backward pass; `headrace doctor` tells what is fast on this machine."""
-    channels_last: bool = True
-    """Memory layout of convolutions: faster on CPUs and tensor cores, another rounding."""
-    compile: bool = False
-    """Compile the network with torch.compile: pays off after minutes of training."""
-    max_grad_norm: float | None = Field(default=None, gt=0)
-    """Gradients are scaled down to this norm; null: never."""
-    ema_decay: float = Field(default=0.0, ge=0, lt=1)
-    """Weight of the past, per step, in the average of weights that becomes the model; 0: the last weights are."""
-    keep: Literal["last", "best"] = "last"
-    """Weights after the last epoch, or of the epoch with the best validation accuracy."""
-    patience: int = Field(default=0, ge=0)
-    """Stop after so many epochs without a better validation accuracy; 0: never."""
-
-    @model_validator(mode="after")
-    def _micro_batches_fill_a_batch(self) -> Self:
-        if self.micro_batch is not None and self.batch_size % self.micro_batch:
-            raise ValueError(f"micro_batch {self.micro_batch} does not divide batch_size {self.batch_size}")
-        return self
 
 
 @dataclass

@@ -1,35 +1,11 @@
 """Optimizers and which parameters they decay."""
 
-from typing import Any, Literal, Self
+from typing import Any
 
-from pydantic import Field, model_validator
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 
-from headrace.params import Section
-
-
-class OptimizerConfig(Section):
-    """How gradients move the weights."""
-
-    name: Literal["adamw", "sgd"] = "adamw"
-    """adamw, or sgd with Nesterov momentum."""
-    peak_lr: float = Field(default=1e-2, gt=0, le=100)
-    """Largest learning rate of the schedule, per optimizer step."""
-    weight_decay: float = Field(default=0.02, ge=0)
-    """Shrinkage per step relative to the learning rate, of matrices and kernels; biases and norms are never decayed."""
-    beta1: float = Field(default=0.9, ge=0, lt=1)
-    """adamw: memory of the gradient's mean. sgd: momentum."""
-    beta2: float = Field(default=0.999, ge=0, lt=1)
-    """adamw: memory of the gradient's square."""
-    bias_lr_factor: float = Field(default=1.0, gt=0)
-    """Learning rate of biases and norms, as a multiple of the rate."""
-
-    @model_validator(mode="after")
-    def _sgd_has_momentum(self) -> Self:
-        if self.name == "sgd" and self.beta1 == 0:
-            raise ValueError("sgd runs with Nesterov momentum: beta1 must be above 0")
-        return self
+from headrace.training.options import OptimizerConfig
 
 
 def make_optimizer(config: OptimizerConfig, network: nn.Module) -> Optimizer:

@@ -1,45 +1,46 @@
-"""What stands beside the program in a package: signature, input example, pins; and the checks before it may be written."""
+"""What stands beside the program in a package, whatever kind it is: signature, input example, pins; and checks of records and output."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from headrace.dataset.schema import read_info
 from headrace.dataset.shards import iter_tables
 from headrace.errors import DataError, EngineError
 from headrace.plugins import resolve
-from headrace.training.candidate import WEIGHTS_NAME, CandidateInfo, load_candidate
+from headrace.training.description import CandidateInfo
 from headrace.training.encoding import KEY, to_numbers
-from headrace.training.export import Program, largest_difference
-
-SERVING_PACKAGES = ("numpy", "torch")
-"""What opening and calling the program needs, and no more."""
 
 
-def load_torch_candidate(folder: Path) -> tuple[nn.Module, CandidateInfo]:
-    """The program and model.json of a model folder.
+@dataclass(frozen=True)
+class Packed:
+    """A program that was checked on real records, ready to be written."""
 
-    Raises:
-        DataError: no torch weights, or what `load_candidate` raises.
-    """
-    if folder.is_dir() and not (folder / WEIGHTS_NAME).exists():
-        found = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
-        raise DataError(
-            f"{folder} holds {found}, but no {WEIGHTS_NAME}: `package` makes a program out of a torch network. An own trainer "
-            "writes its model with headrace.training.candidate.write_candidate; a model of another kind becomes a network that "
-            "computes the same. "
-            "docs/how-to/bring-your-own-trainer.md shows both."
-        )
-    return load_candidate(folder)
+    info: CandidateInfo
+    files: Mapping[str, bytes]
+    """The program, and what else of the model folder goes along."""
+    packages: Sequence[str]
+    """What opening and calling the program needs, beside what the task's `encode` does, and no more."""
+    output: str
+    """What the program gives, by name."""
+    ids: list[str]
+    """Of the records it was checked on."""
+    inputs: np.ndarray
+    """Those records."""
+    outputs: np.ndarray
+    """The program's probabilities of the first of them, as many as were asked for."""
+    difference: float
+    """Largest one of a probability between the program and the trained model."""
+    compared_with: str
+    """'network', or what else was trained."""
 
 
-def real_records(folder: Path, info: CandidateInfo, count: int) -> tuple[list[str], np.ndarray, Tensor]:
+def real_records(folder: Path, info: CandidateInfo, count: int) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Ids, inputs, and inputs as the program takes them, of the first records of a data set, at most `count`.
 
     Raises:
@@ -62,69 +63,52 @@ def real_records(folder: Path, info: CandidateInfo, count: int) -> tuple[list[st
         if len(ids) >= count:
             break
     inputs = np.concatenate(parts)
-    return ids, inputs, torch.from_numpy(to_numbers(task, inputs, info.description))
+    return ids, inputs, to_numbers(task, inputs, info.description)
 
 
-def check_program(program: Program, module: nn.Module, records: Tensor, info: CandidateInfo, *, tolerance: float) -> float:
-    """Compare the exported program with the network it came from; returns the largest difference of a number it gives.
+def check_probabilities(probabilities: np.ndarray, records: int, info: CandidateInfo) -> None:
+    """Hold a program's output against what a model of these classes must give.
 
     Raises:
-        EngineError: they differ by more than `tolerance`, or the output is no probability of each class.
+        EngineError: it is no probability of each class; without classes: no finite numbers for each record.
     """
-    probabilities = program(records)
     if not info.classes:
-        if (
-            len(probabilities) != len(records)
-            or probabilities.dtype != torch.float32
-            or not bool(torch.isfinite(probabilities).all())
-        ):
+        if len(probabilities) != records or probabilities.dtype != np.float32 or not np.isfinite(probabilities).all():
             raise EngineError(
-                f"the program gives {probabilities.dtype} {tuple(probabilities.shape)} for {len(records)} records, or numbers that are not "
-                "finite; a model without classes gives one row of float32 for each. Look at `program` in model.json."
+                f"the program gives {probabilities.dtype} {probabilities.shape} for {records} records, or numbers that are not finite; a "
+                "model without classes gives one row of float32 for each. Look at `program` in model.json."
             )
-        return _check_difference(program, module, records, tolerance)
-    expected = (len(records), len(info.classes))
-    if tuple(probabilities.shape) != expected or probabilities.dtype != torch.float32:
+        return
+    expected = (records, len(info.classes))
+    if probabilities.shape != expected or probabilities.dtype != np.float32:
         raise EngineError(
-            f"the program gives {probabilities.dtype} {tuple(probabilities.shape)} for {len(records)} records; a model of "
+            f"the program gives {probabilities.dtype} {probabilities.shape} for {records} records; a model of "
             f"{len(info.classes)} classes gives float32 {expected}. Look at `program` in model.json."
         )
-    if not bool(((probabilities >= 0) & ((probabilities.sum(dim=1, keepdim=True) - 1).abs() < 1e-3)).all()):
+    if not bool(((probabilities >= 0) & (np.abs(probabilities.sum(axis=1, keepdims=True) - 1) < 1e-3)).all()):
         raise EngineError(
             "the program's outputs are no probabilities: a row does not sum to 1. End the network's program with a softmax."
         )
-    return _check_difference(program, module, records, tolerance)
 
 
-def _check_difference(program: Program, module: nn.Module, records: Tensor, tolerance: float) -> float:
-    difference = largest_difference(program, module, records)
-    if not difference <= tolerance:
-        raise EngineError(
-            f"the exported program and the trained network differ by {difference:.2g} on {len(records)} records, more than "
-            f"package.tolerance {tolerance:g}. Does the network draw random numbers, or keep state between calls?"
-        )
-    return difference
-
-
-def signature(info: CandidateInfo) -> dict[str, Any]:
+def signature(info: CandidateInfo, output: str) -> dict[str, Any]:
     """Names, types and shapes of input and output; -1 is the number of records."""
     shape = [int(size) for size in info.record["shape"]]
-    name = getattr(resolve("training", info.program, None, where="model.json: program"), "OUTPUT", "probabilities")
     return {
         "inputs": [{"name": str(info.record["payload"]), "dtype": str(info.record["dtype"]), "shape": [-1, *shape]}],
-        "outputs": [{"name": name, "dtype": "float32", "shape": [-1, len(info.classes) or -1]}],
+        "outputs": [{"name": output, "dtype": "float32", "shape": [-1, len(info.classes) or -1]}],
         "classes": info.classes,
     }
 
 
-def input_example(ids: list[str], inputs: np.ndarray, outputs: Tensor, *, tolerance: float) -> dict[str, Any]:
+def input_example(ids: list[str], inputs: np.ndarray, outputs: np.ndarray, *, tolerance: float) -> dict[str, Any]:
     """Real records with the output that whoever serves the model must get, within `tolerance`."""
     return {"ids": ids, "inputs": inputs.tolist(), "outputs": outputs.tolist(), "tolerance": tolerance}
 
 
-def requirements(info: CandidateInfo) -> str:
+def requirements(packed: Packed) -> str:
     """Exact pins of what serving needs. The build of torch (CPU, CUDA) is the server's choice, so it is left out."""
-    names = sorted({*SERVING_PACKAGES, *info.description.get(KEY, {}).get("requires", [])})
+    names = sorted({*packed.packages, *packed.info.description.get(KEY, {}).get("requires", [])})
     return "".join(f"{name}=={version(name).partition('+')[0]}\n" for name in names)
 
 

@@ -1,15 +1,14 @@
 """Number formats of the forward and backward pass: written in params, never chosen silently."""
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from headrace.errors import ParamsError
-
-PrecisionName = Literal["fp32", "bf16", "fp16"]
+from headrace.training.options import PrecisionName
 
 
 class Precision:

@@ -1,17 +1,15 @@
 """Probabilities of a data set, streamed in batches."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import nn
 
 from headrace.dataset.schema import read_info
 from headrace.dataset.shards import iter_tables, read_schema
-from headrace.training.candidate import write_predictions
 from headrace.training.encoding import to_numbers
+from headrace.training.predictions import write_predictions
 from headrace.training.scores import write_scores
 
 if TYPE_CHECKING:
@@ -19,17 +17,19 @@ if TYPE_CHECKING:
 
 BATCH_RECORDS = 500
 
+Predict = Callable[[np.ndarray], np.ndarray]
+"""Inputs as a program takes them, (N, ...), to probabilities (N, K) float32."""
+
 
 def predict_folder(
-    program: nn.Module, folder: Path, task: "Task", *, device: torch.device, description: Mapping[str, Any] | None = None
+    program: Predict, folder: Path, task: "Task", *, description: Mapping[str, Any] | None = None
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Ids, labels (N,) int64 and probabilities (N, K) float32 (of a scored task: scores (N,) float64) of a data set, in its order.
 
     Args:
-        program: raw inputs to probabilities, as `load_candidate` returns it.
+        program: encoded inputs to probabilities.
         folder: a data set.
         task: turns payload columns into arrays.
-        device: where the program is.
         description: of the program: how records that are no numbers are encoded.
     """
     record = read_info(folder).record
@@ -37,26 +37,23 @@ def predict_folder(
     ids: list[str] = []
     labels: list[np.ndarray] = []
     parts: list[np.ndarray] = []
-    with torch.inference_mode():
-        for table in iter_tables(folder):
-            ids += table.column("id").to_pylist()
-            labels.append(table.column("label").to_numpy())
-            inputs = task.inputs(table, record)
-            numbers = torch.split(torch.tensor(to_numbers(task, inputs, description or {})), size)
-            found = [program(batch.to(device)).float().cpu().numpy() for batch in numbers if len(batch)]
-            if score is not None:
-                found = [score(outputs, inputs[at * size : (at + 1) * size]) for at, outputs in enumerate(found)]
-            parts += found
+    for table in iter_tables(folder):
+        ids += table.column("id").to_pylist()
+        labels.append(table.column("label").to_numpy())
+        inputs = task.inputs(table, record)
+        for start in range(0, len(inputs), size):
+            batch = inputs[start : start + size]
+            found = program(to_numbers(task, batch, description or {}))
+            parts.append(found if score is None else score(found, batch))
     return ids, np.concatenate(labels), np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
 
 
 def predict_splits(
-    program: nn.Module,
+    program: Predict,
     folders: Mapping[str, Path],
     path: Path,
     task: "Task",
     *,
-    device: torch.device,
     description: Mapping[str, Any] | None = None,
 ) -> None:
     """Write predictions.parquet for named data sets, in the order given.
@@ -66,7 +63,6 @@ def predict_splits(
         folders: split name to data set folder; a data set without records is left out.
         path: predictions file to write.
         task: as in `predict_folder`.
-        device: where the program is.
         description: as in `predict_folder`.
     """
     ids: list[str] = []
@@ -74,9 +70,8 @@ def predict_splits(
     labels: list[np.ndarray] = []
     parts: list[np.ndarray] = []
     measured: dict[str, list[np.ndarray]] = {name: [] for name in getattr(task, "SLICES", ())}
-    program.eval()
     for split, folder in folders.items():
-        found, truth, probabilities = predict_folder(program, folder, task, device=device, description=description)
+        found, truth, probabilities = predict_folder(program, folder, task, description=description)
         if not found:
             continue
         ids += found

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from headrace.plugins import resolve
-from headrace.training.candidate import INFO_NAME
+from headrace.storage.manifest import verify
+from headrace.training.description import INFO_NAME
 from headrace.training.encoding import KEY, to_numbers
-from headrace.training.export import load_program
 
 Predictor = Callable[[Sequence[Any] | np.ndarray], np.ndarray]
 """Raw records (N), such as texts or uint8 pictures (N, H, W, C), to probabilities (N, K) float32, for any N >= 1."""
@@ -23,7 +22,7 @@ def load_predictor(package: Path) -> Predictor:
     Raises:
         DataError: a file was changed, or the program holds something that would run as code.
     """
-    program = load_program(package)
+    program = _load(package)
     info = json.loads((package / INFO_NAME).read_text(encoding="utf-8"))
     task = resolve("tasks", info["task"], None, where="model.json: task")
     description = info["description"]
@@ -34,7 +33,24 @@ def load_predictor(package: Path) -> Predictor:
             raw[:] = list(records)
         else:
             raw = np.asarray(records)
-        probabilities: np.ndarray = program(torch.tensor(to_numbers(task, raw, description))).numpy()
-        return probabilities
+        return program(to_numbers(task, raw, description))
 
     return predict
+
+
+def _load(package: Path) -> Callable[[np.ndarray], np.ndarray]:
+    # Each kind imports what opens it: a linear model is served without torch.
+    if "model.onnx" in verify(package):
+        from headrace.training.onnx_candidate import PROGRAM_NAME, open_checked
+
+        return open_checked((package / PROGRAM_NAME).read_bytes(), name=str(package / PROGRAM_NAME))
+    from headrace.training.export import load_program
+
+    program = load_program(package)
+    import torch
+
+    def run(inputs: np.ndarray) -> np.ndarray:
+        found: np.ndarray = program(torch.tensor(inputs)).numpy()
+        return found
+
+    return run

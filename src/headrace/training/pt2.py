@@ -10,9 +10,10 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch.export import ExportedProgram
 from torch.export.pt2_archive import PT2ArchiveReader
@@ -51,6 +52,20 @@ def open_program(content: bytes, *, name: str) -> ExportedProgram:
     # Bytes, not a path: what is checked is what is loaded, whatever happens to the file meanwhile.
     refuse_code(content, name=name)
     return torch.export.load(io.BytesIO(content))
+
+
+def open_function(content: bytes, *, name: str) -> Callable[[np.ndarray], np.ndarray]:
+    """`open_program` as a function of arrays."""
+    program = open_program(content, name=name).module()
+
+    def run(records: np.ndarray) -> np.ndarray:
+        # A copy when read-only: torch warns of arrays it could write through.
+        tensor = torch.from_numpy(records if records.flags.writeable else records.copy())
+        with torch.inference_mode():
+            found: np.ndarray = program(tensor).numpy()
+            return found
+
+    return run
 
 
 def refuse_code(content: bytes, *, name: str) -> None:

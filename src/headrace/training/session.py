@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -16,10 +17,10 @@ from headrace.plugins import resolve
 from headrace.training.data import EVALUATION_BATCH, Augment, Batches, InOrder, check_labels, load_samples, stream_seed
 from headrace.training.device import resident_bytes
 from headrace.training.encoding import KEY, input_shape, learn_encoding
-from headrace.training.loop import FitConfig
 from headrace.training.losses import Loss, find_loss
 from headrace.training.network import build_network
-from headrace.training.temperature import measure_temperature
+from headrace.training.options import FitConfig
+from headrace.training.temperature import fit_temperature
 
 if TYPE_CHECKING:
     from headrace.tasks.contract import Task
@@ -60,7 +61,7 @@ class Session:
 
     def calibrated(self, network: nn.Module, held_out: InOrder) -> Self:
         """This session with the temperature that trained weights need, measured on records that were held out, in its description."""
-        temperature = measure_temperature(self.around(network), held_out)
+        temperature = fit_temperature(*_scored(self.around(network), held_out))
         return replace(self, description={**self.description, "temperature": temperature})
 
     def written_by(self, network: nn.Module, folder: Path) -> list[dict[str, Any]]:
@@ -177,3 +178,13 @@ def open_session(
         device=device,
         mapped=scratch / MAPPED_NAME,
     )
+
+
+def _scored(program: nn.Module, held_out: InOrder) -> tuple[np.ndarray, np.ndarray]:
+    """Scores before the softmax (N, K) and labels (N,)."""
+    parts = []
+    with torch.inference_mode():
+        for x, y in held_out.parts():
+            parts.append((program.scores(x).cpu().numpy(), y.cpu().numpy()))  # type: ignore[operator]  # a method of every program
+    scores, labels = zip(*parts, strict=True)
+    return np.concatenate(scores), np.concatenate(labels)

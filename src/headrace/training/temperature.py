@@ -2,11 +2,9 @@
 
 import math
 
-import torch
-from torch import Tensor, nn
+import numpy as np
 
 from headrace.errors import DataError
-from headrace.training.data import InOrder
 
 SMALLEST, LARGEST = 0.1, 10.0
 """Where every record is right, the likelihood asks for no doubt at all: it is not followed that far."""
@@ -14,7 +12,7 @@ SMALLEST, LARGEST = 0.1, 10.0
 HALVINGS = 50
 
 
-def fit_temperature(scores: Tensor, labels: Tensor) -> float:
+def fit_temperature(scores: np.ndarray, labels: np.ndarray) -> float:
     """The number to divide the scores by, so that their softmax has the greatest likelihood on these records.
 
     The order of the classes stays, and with it the accuracy.
@@ -31,14 +29,14 @@ def fit_temperature(scores: Tensor, labels: Tensor) -> float:
 
     Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", section 4.2.
     """
-    if len(labels) == 0 or not bool(torch.isfinite(scores).all()):
+    if len(labels) == 0 or not np.isfinite(scores).all():
         raise DataError(f"a temperature needs finite scores of at least one record, got {len(labels)} records.")
-    values = scores.to("cpu", torch.float64)
-    right = values.gather(1, labels.to("cpu")[:, None])[:, 0].mean()
+    values = np.asarray(scores, np.float64)
+    right = values[np.arange(len(labels)), labels].mean()
     low, high = math.log(SMALLEST), math.log(LARGEST)
     for _ in range(HALVINGS):  # the likelihood has one maximum: its slope changes sign once
         middle = (low + high) / 2
-        expected = (torch.softmax(values / math.exp(middle), dim=1) * values).sum(dim=1).mean()
+        expected = (softmax(values / math.exp(middle)) * values).sum(axis=1).mean()
         if expected > right:  # surer than right
             low = middle
         else:
@@ -46,17 +44,8 @@ def fit_temperature(scores: Tensor, labels: Tensor) -> float:
     return round(math.exp((low + high) / 2), 4)
 
 
-def measure_temperature(program: nn.Module, data: InOrder) -> float:
-    """`fit_temperature` of a program's scores on a data set.
-
-    Args:
-        program: with `scores(x)`, from normalised inputs to scores before the softmax.
-        data: records that were not trained on.
-    """
-    program.eval()
-    scores, labels = [], []
-    with torch.inference_mode():
-        for x, y in data.parts():
-            scores.append(program.scores(x).cpu())  # type: ignore[operator]  # a method of every program
-            labels.append(y.cpu())
-    return fit_temperature(torch.cat(scores), torch.cat(labels))
+def softmax(scores: np.ndarray) -> np.ndarray:
+    """Probabilities (N, K) of scores (N, K)."""
+    raised = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares: np.ndarray = raised / raised.sum(axis=1, keepdims=True)
+    return shares

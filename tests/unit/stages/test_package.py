@@ -158,7 +158,7 @@ def test_model_folder_of_another_kind_is_told_what_is_needed(project, tmp_path):
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "model.joblib").write_bytes(b"x")
 
-    with pytest.raises(DataError, match=r"holds model\.joblib, but no model\.safetensors.*write_candidate"):
+    with pytest.raises(DataError, match=r"holds model\.joblib, but neither model\.safetensors nor model\.onnx.*write_candidate"):
         package(project, tmp_path / "out", model=tmp_path / "own")
 
 
@@ -184,7 +184,7 @@ def test_too_few_records_to_check_on_are_refused(project, tmp_path, rows):
 @pytest.mark.badinput
 def test_program_that_differs_is_refused_and_nothing_is_written(project, tmp_path, monkeypatch):
     """The check must be able to fail."""
-    from headrace.training import package as library
+    from headrace.training import network_package as library
 
     monkeypatch.setattr(library, "largest_difference", lambda program, module, records: 0.5)
 

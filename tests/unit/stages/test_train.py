@@ -11,7 +11,8 @@ from tests.unit.training.tiny_training import write_squares
 from headrace.errors import DataError, HeadraceError, ParamsError
 from headrace.listening import SilentProgress, SilentTracker
 from headrace.params import parse_section
-from headrace.stages.train import Params, TrainReport, run
+from headrace.stages.train import Params, run
+from headrace.trainers.network import TrainReport
 from headrace.training.candidate import load_candidate
 from headrace.training.loop import fit
 
