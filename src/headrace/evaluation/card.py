@@ -96,6 +96,14 @@ def _generated(model: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
             "which `model.pt2` takes."
         )
         return _joined(evaluation, verdict, interface, ENCODED_EXAMPLE.replace("probabilities", "answers"), model)
+    if "columns" in record:
+        columns = _listed([column["name"] for column in record["columns"] if column["feature"]])
+        interface = (
+            f"`load_predictor` takes rows, as mappings or a data frame, with the columns {columns}, and gives float32 N x {len(classes)}: "
+            f"the probability of {_listed(classes)}. A column or value that is missing, and a category that was never seen, have an "
+            "answer too. Inside, the task's `encode` makes float32 numbers of them by what model.json keeps, which `model.pt2` takes."
+        )
+        return _joined(evaluation, verdict, interface, ENCODED_EXAMPLE.replace("(texts)", "(rows)"), model)
     if "encoding" in model.get("description", {}):
         interface = (
             f"`load_predictor` takes a list of {record.get('payload', 'record')}s and gives float32 N x {len(classes)}: the probability of "

@@ -28,6 +28,9 @@ from headrace.params import Section
 
 __all__ = ["Options", "draw", "judge"]
 
+MAX_SLICES = 20
+"""Parts of one column that are looked at: the largest ones."""
+
 CURVE_POINTS = 200
 """Points of one class's curve kept for plots; metrics use them all."""
 
@@ -59,6 +62,7 @@ def judge(predictions: Path, baselines: Path, model: dict[str, Any], options: Op
     per_class, notes = _per_class(test, classes)
     confusion = confusion_matrix(test.labels, test.predicted, labels=np.arange(len(classes)))
     slices = _slices(test, read_measured(predictions, test.ids))
+    importance = [dict(row) for row in model.get("training", {}).get("importance", ())]
     bins = reliability(test.probabilities, test.labels, bins=options.calibration_bins)
     metrics = _metrics(test, per_class, bins=options.calibration_bins)
     return Judgement(
@@ -79,6 +83,7 @@ def judge(predictions: Path, baselines: Path, model: dict[str, Any], options: Op
             "num_mistakes": int((~test.correct).sum()),
             "mean_confidence": float(test.probabilities.max(axis=1).mean(dtype=np.float64)),
             **({"slices": slices} if slices else {}),
+            **({"importance": importance} if importance else {}),
         },
         tables={
             **_curves(test, classes),
@@ -87,6 +92,7 @@ def judge(predictions: Path, baselines: Path, model: dict[str, Any], options: Op
             "confusion_counts": _confusion_counts(confusion, classes),
             "per_class": per_class,
             "slices": slices,
+            "importance": importance,
         },
     )
 
@@ -152,7 +158,8 @@ def _slices(test: Predictions, measured: dict[str, np.ndarray]) -> list[dict[str
             part = values
         else:
             part = np.searchsorted(np.unique(np.quantile(values, [0.25, 0.5, 0.75], method="lower")), values)
-        for number in np.unique(part):
+        found, counts = np.unique(part, return_counts=True)
+        for number in found[np.sort(np.argsort(-counts, kind="stable")[:MAX_SLICES])]:
             inside = part == number
             right, records = int(test.correct[inside].sum()), int(inside.sum())
             low, high = wilson_interval(right, records)

@@ -40,7 +40,7 @@ MAX_CELL_NUMBERS = 20
 
 
 def draw(judged: Judgement, interval: tuple[float, float], comparison: list[Comparison], folder: Path) -> dict[str, str]:
-    """Write roc, pr, calibration, confusion, per_class and comparison PNG files; returns their titles."""
+    """Write roc, pr, calibration, confusion, per_class, comparison and, where it was measured, importance PNG files; returns titles."""
     details, metrics = judged.details, judged.metrics
     per_class = details["per_class"]
     ece, accuracy = metrics["ece"] or 0.0, metrics["accuracy"] or 0.0
@@ -76,6 +76,9 @@ def draw(judged: Judgement, interval: tuple[float, float], comparison: list[Comp
             (6.4, 1.8 + 0.45 * len(comparison)),
         ),
     }
+    if importance := details.get("importance"):
+        size = (6.4, max(2.4, 1.4 + 0.3 * min(len(importance), titles.MAX_COLUMNS_DRAWN)))
+        figures["importance"] = (titles.importance_title(importance), lambda axes: _importance(axes, importance), size)
     for name, (title, paint, size) in figures.items():
         save(folder / f"{name}.png", title, paint, size)
     return {name: title for name, (title, _, _) in figures.items()}
@@ -214,3 +217,12 @@ def _comparison(axes: Axes, judged: Judgement, interval: tuple[float, float], co
         xlabel=f"{judged.score_name.capitalize()} on {judged.records} test records, %, with interval",
     )
     axes.set_xlim(left=edge)
+
+
+def _importance(axes: Axes, rows: list[dict[str, Any]]) -> None:
+    shown = rows[: titles.MAX_COLUMNS_DRAWN][::-1]
+    places = range(len(shown))
+    axes.barh(places, [row["loss_increase"] for row in shown], xerr=[row["deviation"] for row in shown], color=BLUE, ecolor=GREY)
+    axes.set_yticks(places, [_short(str(row["column"]), 24).replace("$", r"\$") for row in shown])
+    axes.axvline(0, color="#6B7280", linewidth=0.8)
+    axes.set_xlabel("Log loss added by shuffling the column; line: deviation over shuffles")

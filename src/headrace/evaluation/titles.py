@@ -91,3 +91,14 @@ def per_class_title(per_class: Sequence[dict[str, Any]]) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
+
+
+MAX_COLUMNS_DRAWN = 20
+"""Bars of the importance figure: the columns that matter most."""
+
+
+def importance_title(importance: Sequence[dict[str, Any]]) -> str:
+    """The column that the model relies on most, and how many it could do without."""
+    idle = sum(row["loss_increase"] <= 2 * row["deviation"] for row in importance)
+    rest = f"; {idle} of {len(importance)} columns could be shuffled without harm" if idle else ""
+    return f"The model relies on '{importance[0]['column']}' most{rest}"

@@ -28,7 +28,7 @@ TRAINED_IDS = "trained_ids.txt.gz"
 ID_DIGITS = 16
 """64 bits of an id: among a million records two share them with a chance of 1 in 10^7."""
 
-_LOADER = "headrace_package_4"
+_LOADER = "headrace_package_5"
 """Module name of `pyfunc.py` inside a registered model; another number when it changes what it does, because one process can have models
 of several ages open."""
 
@@ -165,12 +165,18 @@ def _signature(model: dict[str, Any]) -> Any:
     """MLflow's signature from model.json; None where records have no fixed shape."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema, TensorSpec
+    from mlflow.types.schema import AnyType
 
     record, classes = model.get("record", {}), model.get("classes", [])
     if record.get("dtype") == "string" and not classes:
         rows = Schema([TensorSpec(np.dtype("float32"), (-1, -1))])
         return ModelSignature(Schema([ColSpec("string", name=str(record["payload"]))]), rows)
     outputs = Schema([TensorSpec(np.dtype("float32"), (-1, len(classes)))])
+    if record.get("columns") and classes:
+        # Any type: a cell as a CSV file holds it, such as " " for a number that is not there, is read as in training.
+        anything = AnyType()  # type: ignore[no-untyped-call]  # MLflow has no type for it
+        columns = [column["name"] for column in record["columns"] if column["feature"]]
+        return ModelSignature(Schema([ColSpec(anything, name=name, required=False) for name in columns]), outputs)
     if record.get("dtype") == "string" and classes:
         return ModelSignature(Schema([ColSpec("string", name=str(record["payload"]))]), outputs)
     if not record.get("shape") or not classes:

@@ -64,14 +64,15 @@ class PackagedModel:
         verify_manifest(folder)
         path = folder / program_file(folder)
         self._encode, self._encoding = encode, encoding_of(folder)
+        self._by_row = "columns" in json.loads((folder / "model.json").read_text(encoding="utf-8")).get("record", {})
         self._program = open_function(path.read_bytes(), name=str(path))
 
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> Any:  # noqa: ARG002 - MLflow's signature
-        """Probabilities (N, K) float32 for inputs (N, ...) as the package's signature says; also a frame of one column."""
+        """Probabilities (N, K) float32 for inputs (N, ...) as the package's signature says; also a frame, of one column or of rows."""
         import numpy as np
 
         if hasattr(model_input, "columns"):
-            model_input = model_input.iloc[:, 0].to_numpy()
+            model_input = model_input.to_dict("records") if self._by_row else model_input.iloc[:, 0].to_numpy()
         if self._encode is None:
             return self._program(np.ascontiguousarray(model_input))
         raw = np.empty(len(model_input), dtype=object)

@@ -15,6 +15,7 @@ from headrace.listening import Progress, SilentProgress
 from headrace.params import Out, Report, Section
 from headrace.storage.local import write_json
 from headrace.validation.changes import ChangePolicy, ChangeReport, look_for_changes
+from headrace.validation.columns import refuse_leaks, with_columns
 from headrace.validation.findings import ExpectationReport, describe
 from headrace.validation.loading import load_engine
 from headrace.validation.measured import read_measured
@@ -29,6 +30,9 @@ class Params(Section):
     """Share of all records that may be quarantined before the stage fails."""
     changes: ChangePolicy = ChangePolicy()
     """What becomes of a difference to the accepted data."""
+    max_told_by_one_column: Annotated[float, Field(ge=0, le=1)] = 0.95
+    """Rows of a table: share of the mistakes of guessing the most frequent class that one column alone may avoid; above it the stage
+    fails and names the column, which probably gives the label away."""
 
 
 class ValidateReport(Report):
@@ -70,7 +74,7 @@ def run(
     """Write the good records, the bad ones with their reasons, and the engine's results; then fail if too many are bad."""
     progress = progress or SilentProgress()
     info = read_info(raw)
-    rules = load_suite(suite, classes=info.classes)
+    rules = with_columns(load_suite(suite, classes=info.classes), info.record)
     frame = read_measured(raw, rules.columns, where=str(suite))
     changes = look_for_changes(raw, accepted, params.changes)
     # When the user's files have been read without an error: Great Expectations takes seconds to load.
@@ -82,6 +86,7 @@ def run(
     divide(raw, verdict.bad, verdict.reasons, passed=validated, kept_back=quarantine, progress=progress)
     changes.refuse()
     refuse_if_failed(verdict, max_bad_fraction=params.max_bad_fraction)
+    refuse_leaks(verdict.passed, info.record, threshold=params.max_told_by_one_column)
 
     labels = verdict.passed["label"].value_counts()
     lines = describe(verdict)
@@ -99,6 +104,6 @@ def run(
         quarantined_by_reason={words: len(positions) for words, positions in verdict.reasons if len(positions)},
         compared=changes.compared,
         changes=changes.reports,
-        warnings=[line.reason for line in lines if not line.success and line.severity != "critical"],
+        warnings=[line.words for line in lines if not line.success and line.severity != "critical"],
         expectations=lines,
     )

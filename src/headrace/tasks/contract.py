@@ -44,11 +44,12 @@ class EncodedTask(Task, Protocol):
     """A task whose records are no numbers. Its module is copied into registered models, so it imports numpy and nothing of ours."""
 
     SLICES: tuple[str, ...]
-    """Measured columns that go with the predictions, such as lengths. Any task may have them."""
+    """Measured columns that go with the predictions, such as lengths. Any task may have them; `slices` in dataset.json's record wins."""
 
-    def fit_encoding(self, parts: Iterable[np.ndarray], **options: Any) -> dict[str, Any]:
+    def fit_encoding(self, parts: Iterable[np.ndarray], *, record: Mapping[str, Any], **options: Any) -> dict[str, Any]:
         """What the inputs of the training split teach, JSON values only; options as the program's `EncodingOptions` types them.
 
+        `record` is what dataset.json says of one record, such as the types of its columns.
         `shape` is that of one encoded record, as a network is built for it; `measured` has numbers for the report of `train`.
         """
 

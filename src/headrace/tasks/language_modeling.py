@@ -46,7 +46,15 @@ def features(table: "pa.Table", record: Mapping[str, Any]) -> np.ndarray:
     return inputs(table, record)
 
 
-def fit_encoding(parts: Iterable[np.ndarray], *, tokenizer: str, context: int, vocabulary: int, min_count: int) -> dict[str, Any]:
+def fit_encoding(
+    parts: Iterable[np.ndarray],
+    *,
+    tokenizer: str,
+    context: int,
+    vocabulary: int,
+    min_count: int,
+    record: Mapping[str, Any] | None = None,  # noqa: ARG001  # the contract's argument
+) -> dict[str, Any]:
     """The tokens of training texts, JSON values only.
 
     Args:
@@ -55,6 +63,7 @@ def fit_encoding(parts: Iterable[np.ndarray], *, tokenizer: str, context: int, v
         context: tokens that a network sees at once.
         vocabulary: tokens at most; characters: the most frequent ones.
         min_count: occurrences below which a character, or a pair, is no token.
+        record: nothing is taken from it.
 
     Returns:
         `shape` (context, numbers in use), `windows` of that size for one text, the tokens, and `measured` of the training texts.

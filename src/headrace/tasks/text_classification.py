@@ -59,7 +59,13 @@ def tokens(text: str, *, lowercase: bool) -> Iterator[str]:
 
 
 def fit_encoding(
-    parts: Iterable[np.ndarray], *, max_tokens: int, vocabulary: int, min_count: int, lowercase: bool
+    parts: Iterable[np.ndarray],
+    *,
+    max_tokens: int,
+    vocabulary: int,
+    min_count: int,
+    lowercase: bool,
+    record: Mapping[str, Any] | None = None,  # noqa: ARG001  # the contract's argument
 ) -> dict[str, Any]:
     """The vocabulary of training texts, JSON values only.
 
@@ -69,6 +75,7 @@ def fit_encoding(
         vocabulary: words at most, the most frequent ones; equals by their letters.
         min_count: occurrences below which a word is left out.
         lowercase: whether capitals are told apart.
+        record: nothing is taken from it.
 
     Returns:
         `shape` (tokens, numbers in use), `words`, the settings, and `measured`: shares of the training texts and tokens that were lost.

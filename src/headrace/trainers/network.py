@@ -9,6 +9,7 @@ from headrace.training.candidate import write_candidate
 from headrace.training.checkpoint import CheckpointFile
 from headrace.training.device import as_numpy, machine_class, pick_device
 from headrace.training.history import write_history
+from headrace.training.importance import measure_importance
 from headrace.training.job import Job
 from headrace.training.loop import fit
 from headrace.training.options import TrainConfig
@@ -90,6 +91,9 @@ def train(params: TrainConfig, job: Job) -> TrainReport:
         encoding=session.encoded,
         temperature=session.description.get("temperature"),
     )
+    answers, importance = as_numpy(session.around(fitted.network), where), {}
+    if not params.refit:
+        importance = measure_importance(answers, task, job.splits / "validation", session.description, seed=params.seed)
     write_candidate(
         job.model,
         fitted.network,
@@ -100,11 +104,11 @@ def train(params: TrainConfig, job: Job) -> TrainReport:
         description=session.description,
         seed=params.seed,
         fingerprint=job.fingerprint,
-        training=report.model_dump(mode="json", exclude={"headline", "parameters"}),
+        training=report.model_dump(mode="json", exclude={"headline", "parameters"}) | importance,
     )
     measured = ["test"] if params.refit else ["validation", "test"]
     predict_splits(
-        as_numpy(session.around(fitted.network), where),
+        answers,
         {name: job.splits / name for name in measured},
         job.predictions,
         task,

@@ -44,7 +44,7 @@ def learn_encoding(task: "Task", program: Any, folders: Sequence[Path], values: 
         raise DataError(
             f"{', '.join(map(str, folders))}: no records. Run the stages before again, or look at the params of split."
         )
-    return {KEY: fit(_inputs(task, folders), **options.model_dump())}
+    return {KEY: fit(_inputs(task, folders), record=read_info(folders[0]).record, **options.model_dump())}
 
 
 def _inputs(task: "Task", folders: Sequence[Path]) -> Iterator[np.ndarray]:

@@ -92,10 +92,12 @@ def check_probabilities(probabilities: np.ndarray, records: int, info: Candidate
 
 
 def signature(info: CandidateInfo, output: str) -> dict[str, Any]:
-    """Names, types and shapes of input and output; -1 is the number of records."""
+    """Names, types and shapes of input and output; -1 is the number of records. Of rows: the columns that are features."""
     shape = [int(size) for size in info.record["shape"]]
+    columns = [column for column in info.record.get("columns", ()) if column["feature"]]
+    rows = [{"name": column["name"], "dtype": column["kind"], "shape": [-1]} for column in columns]
     return {
-        "inputs": [{"name": str(info.record["payload"]), "dtype": str(info.record["dtype"]), "shape": [-1, *shape]}],
+        "inputs": rows or [{"name": str(info.record["payload"]), "dtype": str(info.record["dtype"]), "shape": [-1, *shape]}],
         "outputs": [{"name": output, "dtype": "float32", "shape": [-1, len(info.classes) or -1]}],
         "classes": info.classes,
     }

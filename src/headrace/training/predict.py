@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
 from headrace.dataset.schema import read_info
 from headrace.dataset.shards import iter_tables, read_schema
@@ -69,7 +70,7 @@ def predict_splits(
     splits: list[str] = []
     labels: list[np.ndarray] = []
     parts: list[np.ndarray] = []
-    measured: dict[str, list[np.ndarray]] = {name: [] for name in getattr(task, "SLICES", ())}
+    measured: dict[str, list[np.ndarray]] = {}
     for split, folder in folders.items():
         found, truth, probabilities = predict_folder(program, folder, task, description=description)
         if not found:
@@ -78,8 +79,8 @@ def predict_splits(
         splits += [split] * len(found)
         labels.append(truth)
         parts.append(probabilities)
-        for name, columns in measured.items():
-            columns += [table.column(name).to_numpy() for table in iter_tables(folder, [name])]
+        for name in read_info(folder).record.get("slices", getattr(task, "SLICES", ())):
+            measured.setdefault(name, []).extend(_measured(table.column(name)) for table in iter_tables(folder, [name]))
     columns_of = {name: np.concatenate(columns) for name, columns in measured.items()}
     if hasattr(task, "score"):
         write_scores(path, ids=ids, splits=splits, scores=np.concatenate(parts), measured=columns_of)
@@ -101,3 +102,9 @@ def _several_sources(folders: Mapping[str, Path]) -> dict[str, np.ndarray]:
     ]
     found = np.array([source for table in tables for source in table.column("source").to_pylist()], dtype=object)
     return {"source": found} if len(set(found)) > 1 else {}
+
+
+def _measured(column: pa.ChunkedArray) -> np.ndarray:
+    """Numbers as they are; of names a missing one is called missing."""
+    found: np.ndarray = (column.fill_null("missing") if pa.types.is_string(column.type) else column).to_numpy()
+    return found

@@ -13,7 +13,7 @@ from headrace.training.description import INFO_NAME
 from headrace.training.encoding import KEY, to_numbers
 
 Predictor = Callable[[Sequence[Any] | np.ndarray], np.ndarray]
-"""Raw records (N), such as texts or uint8 pictures (N, H, W, C), to probabilities (N, K) float32, for any N >= 1."""
+"""Raw records (N), such as texts, rows (mappings or a frame) or uint8 pictures (N, H, W, C), to probabilities (N, K) float32."""
 
 
 def load_predictor(package: Path) -> Predictor:
@@ -28,6 +28,8 @@ def load_predictor(package: Path) -> Predictor:
     description = info["description"]
 
     def predict(records: Sequence[Any] | np.ndarray) -> np.ndarray:
+        if hasattr(records, "to_dict"):
+            records = records.to_dict("records")
         if KEY in description:
             raw = np.empty(len(records), dtype=object)
             raw[:] = list(records)

@@ -22,6 +22,11 @@ class ExpectationReport(Report):
     """The value a rule about all records was judged by; null where single records are judged."""
     example_ids: list[str]
 
+    @property
+    def words(self) -> str:
+        """The reason, and how many records it is about where it judges single ones."""
+        return f"{self.reason}: {self.failed:,} of {self.checked:,} records" if self.failed else self.reason
+
 
 def describe(verdict: "Verdict") -> list[ExpectationReport]:
     """Every line that was judged, in the order of the verdict."""

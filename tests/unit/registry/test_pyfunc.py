@@ -44,11 +44,11 @@ def registered(package, tmp_path):
 def load(folder: Path, monkeypatch: pytest.MonkeyPatch):
     """What MLflow does with a model's folder: its code on the path, its loader called with its data."""
     monkeypatch.syspath_prepend(str(folder / "code"))
-    for name in ("headrace_package_4", "headrace_pt2_4"):
+    for name in ("headrace_package_5", "headrace_pt2_4"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    import headrace_package_4
+    import headrace_package_5
 
-    return headrace_package_4._load_pyfunc(str(folder / "package"))
+    return headrace_package_5._load_pyfunc(str(folder / "package"))
 
 
 def poisoned(content: bytes, canary: Path) -> bytes:
@@ -65,7 +65,7 @@ def test_it_works_without_headrace(registered, content):
         "import sys, numpy as np\n"
         "sys.modules['headrace'] = None\n"
         f"sys.path.insert(0, {str(folder / 'code')!r})\n"
-        "import headrace_package_4 as loader\n"
+        "import headrace_package_5 as loader\n"
         f"print(loader._load_pyfunc({str(folder / 'package')!r}).predict(np.zeros((5, 3), np.float32)).shape)\n"
     )
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)

@@ -134,7 +134,7 @@ def test_mlflow_answers_raw_texts_as_training_did_without_headrace(project, tmp_
         "import sys, json\n"
         "sys.modules['headrace'] = sys.modules['pyarrow'] = None\n"
         f"sys.path.insert(0, {str(tmp_path / 'registered' / 'code')!r})\n"
-        "import headrace_package_4 as loader\n"
+        "import headrace_package_5 as loader\n"
         f"model = loader._load_pyfunc({str(tmp_path / 'registered' / 'package')!r})\n"
         "print(json.dumps(model.predict(json.load(sys.stdin)).tolist()))\n"
     )

@@ -32,6 +32,7 @@ METRIC_WORDS = {
 }
 PERCENT_METRICS = {"accuracy", "precision_macro", "recall_macro", "f1_macro", "f1_weighted", "ece"}
 AREA_METRICS = {"roc_auc_macro", "average_precision_macro"}
+IMPORTANCE_KEYS = ("loss_increase", "deviation", "accuracy_lost")
 
 
 def percent(share: Any, digits: int = 1) -> str:
@@ -110,6 +111,10 @@ def describe_outcome(evidence: Evidence) -> dict[str, Any]:
         "confusion": _confusion(evidence, report),
         "pairs": rows(details.get("confused_pairs")),
         "slices": _slices(details, digits),
+        "importance": [
+            {"column": str(row.get("column")), **{key: f"{number(row.get(key)) or 0:+.4f}" for key in IMPORTANCE_KEYS}}
+            for row in rows(details.get("importance"))
+        ],
         "mistakes": _mistakes(evidence, report),
         "num_mistakes": details.get("num_mistakes"),
         "roc": _curves(evidence, per_class, ("roc", "fpr", "tpr", "roc_auc"), figures.get("roc", "")),

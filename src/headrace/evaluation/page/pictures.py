@@ -77,9 +77,12 @@ def _show(table: pa.Table, task_name: str, record: Mapping[str, Any]) -> list[Sh
     if "image" in str(record.get("payload", "")):
         pictures = [png_uri(_thumbnail(item)) for item in task.inputs(table, record)]
         return [Shown(key, label, picture=p, origin=o) for key, label, p, o in zip(ids, labels, pictures, origins, strict=True)]
-    texts = (
-        [_text(value) for value in table.column(str(record["payload"])).to_pylist()] if "payload" in record else [""] * len(ids)
-    )
+    if "payload" in record:
+        texts = [_text(value) for value in table.column(str(record["payload"])).to_pylist()]
+    elif "columns" in record:
+        texts = [_text(", ".join(f"{key} {value}" for key, value in row.items())) for row in task.inputs(table, record)]
+    else:
+        texts = [""] * len(ids)
     return [Shown(key, label, text=t, origin=o) for key, label, t, o in zip(ids, labels, texts, origins, strict=True)]
 
 

@@ -1,0 +1,230 @@
+"""Rows of a table on their way in: every column is read as the type that `collect.record.columns` gives it, and rests as that type.
+
+What a cell cannot be read as makes the record faulty; a blank is missing. Nothing is guessed: a column that is not declared is an error.
+"""
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, Literal, Self
+
+import pyarrow as pa
+from pydantic import BeforeValidator, Field, model_validator
+
+from headrace.errors import DataError
+from headrace.formats.record import RawRecord
+from headrace.params import Section, did_you_mean
+
+_OWN = ("id", "label", "split", "source", "origin", "fault")
+"""Columns that every record at rest has."""
+
+_FEATURES = ("numeric", "categorical", "ordinal", "date")
+
+_EXACT = 2**53
+"""Above it not every whole number is a float."""
+
+
+def _no_boolean(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("true and false are no text: put quotes around them, as the cells write them")  # noqa: TRY004 - pydantic's way
+    return str(value) if isinstance(value, int) else value
+
+
+Name = Annotated[str, BeforeValidator(_no_boolean)]
+
+
+class Column(Section):
+    """One column of the table; the target is no column here but `collect.options.label`."""
+
+    kind: Literal["numeric", "categorical", "ordinal", "date", "text", "id", "group", "sensitive", "ignore"]
+    """numeric, categorical, ordinal and date are features. text, id, group (of a split) and sensitive rest beside them and are never
+    seen by a model; ignore is dropped."""
+    order: list[Name] | None = None
+    """ordinal: the categories from the lowest to the highest."""
+    values: list[Name] | None = None
+    """categorical: the categories there are; a record of another one is quarantined. null: any."""
+    min: float | None = None
+    """numeric: a record below it is quarantined."""
+    max: float | None = None
+    earliest: str = "1900-01-01"
+    """date: an earlier one, such as 0001-01-01, is a faulty record."""
+    latest: str = "2099-12-31"
+    max_missing: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the records that may lack a value; validation reports how many do. 0: a record without one is quarantined."""
+    slice: bool = False
+    """Whether `evaluate` reports the score over the values of this column; of sensitive columns it always does."""
+
+    @model_validator(mode="after")
+    def _settings_are_used(self) -> Self:
+        for key, kind in (("order", "ordinal"), ("values", "categorical"), ("min", "numeric"), ("max", "numeric")):
+            if getattr(self, key) is not None and self.kind != kind:
+                raise ValueError(f"{key} belongs to kind: {kind}, found kind: {self.kind}")
+        if self.kind == "ordinal" and len(set(self.order or [])) < 2:
+            raise ValueError("ordinal needs order, a list of at least two different categories from the lowest to the highest")
+        for key in ("earliest", "latest"):
+            date.fromisoformat(getattr(self, key))
+        return self
+
+
+class RecordOptions(Section):
+    """The schema of the table."""
+
+    columns: dict[str, Column] = Field(min_length=1)
+    """Every column but label and split, by its name."""
+    missing_values: list[str] = Field(default=["", "NA", "N/A", "NaN", "nan", "null", "NULL"])
+    """Cells that mean that there is no value, after spaces around them were cut off; a blank cell always does."""
+
+    @model_validator(mode="after")
+    def _something_to_learn_from(self) -> Self:
+        if not any(column.kind in _FEATURES for column in self.columns.values()):
+            raise ValueError(f"no column is a feature: give one the kind {', '.join(_FEATURES)}")
+        return self
+
+
+def settle(options: RecordOptions, raws: Sequence[RawRecord]) -> RecordOptions:
+    """The options as they are, once the first rows have the columns that were declared, and no other.
+
+    Raises:
+        DataError: a column is missing or not declared, or the format gives no rows.
+    """
+    found: dict[str, None] = {}
+    for raw in raws:
+        if raw.fault:
+            continue
+        if not isinstance(raw.payload, Mapping):
+            raise DataError(
+                f"{raw.origin}: the format gives a {type(raw.payload).__name__} a record, not a row. Leave collect.options.payload out."
+            )
+        found.update(dict.fromkeys(raw.payload))
+    if not found:
+        return options  # every one is faulty, which validate will say
+    for name in found:
+        if name not in options.columns:
+            raise DataError(
+                f"column '{name}' is not declared in collect.record.columns.{did_you_mean(name, options.columns)} Give it a kind; "
+                "kind: ignore leaves it out."
+            )
+    for name in options.columns:
+        if name not in found:
+            raise DataError(
+                f"collect.record.columns declares '{name}', which the data lack.{did_you_mean(name, found)} The label is named by "
+                "collect.options.label alone."
+            )
+    return options
+
+
+def at_rest(name: str) -> str:
+    """The name of a column at rest: one that is a name of ours gets an underscore."""
+    return f"{name}_" if name in _OWN else name
+
+
+def _kept(options: RecordOptions) -> dict[str, Column]:
+    return {name: column for name, column in options.columns.items() if column.kind != "ignore"}
+
+
+def _type(column: Column) -> pa.DataType:
+    return {"numeric": pa.float64(), "date": pa.timestamp("us", "UTC")}.get(column.kind, pa.string())
+
+
+def record_schema(options: RecordOptions) -> pa.Schema:
+    """id, label, split, source, origin, fault and the typed columns."""
+    strings = [(name, pa.string()) for name in ("split", "source", "origin", "fault")]
+    typed = [(at_rest(name), _type(column)) for name, column in _kept(options).items()]
+    return pa.schema([("id", pa.string()), ("label", pa.int64()), *strings, *typed])
+
+
+def record_info(options: RecordOptions) -> dict[str, Any]:
+    """The schema section for dataset.json: what encoding, validation and slices need of each column."""
+    columns = [
+        {
+            "name": name,
+            "column": at_rest(name),
+            "feature": column.kind in _FEATURES,
+            **column.model_dump(mode="json", exclude_none=True, exclude={"earliest", "latest", "slice"}),
+        }
+        for name, column in _kept(options).items()
+    ]
+    slices = [at_rest(name) for name, column in options.columns.items() if column.slice or column.kind == "sensitive"]
+    missing = sorted({"", *options.missing_values})
+    return {"shape": [], "dtype": "columns", "columns": columns, "missing_values": missing, "slices": slices}
+
+
+def make_rows(raws: Sequence[RawRecord], classes: Mapping[str, int], options: RecordOptions) -> pa.Table:
+    """Read every cell; a row with one that cannot be read has `fault` set and no values."""
+    columns, missing = _kept(options), frozenset({"", *options.missing_values})
+    faults, rows = [], []
+    for raw in raws:
+        row: dict[str, Any] = {}
+        fault = raw.fault or _label_fault(raw, classes)
+        if not raw.fault:
+            try:
+                row = {name: _read(raw.payload.get(name), name, column, missing) for name, column in columns.items()}
+            except ValueError as reason:
+                fault = str(reason)[:200]
+        faults.append(fault)
+        rows.append(row)
+    arrays = [
+        pa.array([_record_id(raw) for raw in raws], pa.string()),
+        pa.array([-1 if raw.label is None else classes.get(raw.label, -1) for raw in raws], pa.int64()),
+        pa.array([raw.split for raw in raws], pa.string()),
+        pa.array([raw.source for raw in raws], pa.string()),
+        pa.array([raw.origin for raw in raws], pa.string()),
+        pa.array(faults, pa.string()),
+        *(pa.array([row.get(name) for row in rows], _type(column)) for name, column in columns.items()),
+    ]
+    return pa.Table.from_arrays(arrays, schema=record_schema(options))
+
+
+def _record_id(raw: RawRecord) -> str:
+    """Of all cells as they came: two customers who differ in nothing but their number are two records."""
+    content = raw.content if raw.content is not None else f"{raw.source}\n{raw.origin}".encode()
+    return hashlib.sha256(content).hexdigest()[:32]
+
+
+def _label_fault(raw: RawRecord, classes: Mapping[str, int]) -> str:
+    return "" if raw.label is None or raw.label in classes else f"unknown class: {raw.label!r}"[:200]
+
+
+def _read(value: Any, name: str, column: Column, missing: frozenset[str]) -> Any:
+    if isinstance(value, bytes | Mapping | list):
+        raise ValueError(f"not a value: {name}: a {type(value).__name__}; a cell holds a number, a text or a date")  # noqa: TRY004
+    text = value.strip() if isinstance(value, str) else value
+    if text is None or (isinstance(text, str) and text in missing) or (isinstance(text, float) and math.isnan(text)):
+        return None
+    if isinstance(text, str) and text.startswith("=") and len(text) > 1:
+        raise ValueError(f"formula: {name}: {text[:60]!r} is a formula of a spreadsheet, not its value; export values")
+    if column.kind == "numeric":
+        return _read_number(text, name)
+    if column.kind == "date":
+        return _read_date(text, name, column)
+    if isinstance(text, float) and text.is_integer():
+        return str(int(text))  # as tables with blanks store whole numbers
+    return str(text)
+
+
+def _read_number(value: Any, name: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"not a number: {name}: {str(value)[:60]!r}") from None
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError(f"not finite: {name}: {str(value)[:60]!r}")
+    if abs(number) >= _EXACT and number.is_integer() and not (isinstance(value, str) and "e" in value.lower()):
+        raise ValueError(f"not exact: {name}: {str(value)[:60]} has more digits than a number keeps; is it kind: id?")
+    return number
+
+
+def _read_date(value: Any, name: str, column: Column) -> datetime:
+    try:
+        moment = datetime.fromisoformat(value.isoformat() if isinstance(value, date) else str(value))
+    except ValueError:
+        raise ValueError(f"not a date: {name}: {str(value)[:60]!r} is not written as 2026-01-31") from None
+    if moment.tzinfo is None and (moment.hour or moment.minute or moment.second):
+        raise ValueError(f"local time: {name}: {str(value)[:60]!r} has no zone, so it is not known which moment is meant")
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if not column.earliest <= moment.date().isoformat() <= column.latest:
+        raise ValueError(f"date out of range: {name}: {str(value)[:60]} is not from {column.earliest} to {column.latest}")
+    return moment.astimezone(UTC)

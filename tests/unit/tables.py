@@ -1,0 +1,86 @@
+"""A small table of customers with every kind of column; the fee and the plan tell who leaves."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headrace.dataset.shards import ShardWriter
+from headrace.formats.csv import Options, read
+from headrace.formats.record import RawRecord, SourceFile
+from headrace.intake import tabular as intake
+
+CLASSES = ("No", "Yes")
+COLUMNS: dict[str, dict[str, Any]] = {
+    "number": {"kind": "id"},
+    "fee": {"kind": "numeric", "min": 0, "max": 1000, "max_missing": 0.5},
+    "plan": {"kind": "categorical"},
+    "size": {"kind": "ordinal", "order": ["small", "middle", "large"], "max_missing": 0.5},
+    "since": {"kind": "date", "max_missing": 0.5},
+    "note": {"kind": "text", "max_missing": 1},
+    "house": {"kind": "group"},
+    "region": {"kind": "sensitive"},
+    "source": {"kind": "categorical"},
+    "row": {"kind": "ignore"},
+}
+
+
+def options(**columns: Mapping[str, Any]) -> intake.RecordOptions:
+    """The schema, with other settings of some columns."""
+    return intake.RecordOptions.model_validate({"columns": {**COLUMNS, **columns}})
+
+
+def customers(count: int, *, seed: int = 0) -> list[dict[str, str]]:
+    """Rows as a CSV file holds them, with `left` as the label; some cells are blank."""
+    random = np.random.default_rng(seed)
+    found = []
+    for number in range(count):
+        fee, plan = float(np.round(random.uniform(5, 95), 2)), str(random.choice(["basic", "full", "rare"], p=[0.5, 0.45, 0.05]))
+        leaves = (fee > 50) != (plan == "full")
+        row = {
+            "number": f"C{seed}-{number}",
+            "fee": str(fee) if number % 10 else " ",
+            "plan": plan,
+            "size": str(random.choice(["small", "middle", "large", ""])),
+            "since": f"{random.integers(2000, 2025)}-0{random.integers(1, 10)}-15" if number % 7 else "NA",
+            "note": "",
+            "house": f"H{number // 2}",
+            "region": "north" if number % 3 else "south",
+            "source": "phone" if number % 2 else "web",
+            "row": str(number),
+        }
+        found.append({**row, "left": "Yes" if leaves else "No"})
+    return found
+
+
+def as_csv(rows: Sequence[Mapping[str, str]]) -> str:
+    """The rows as a CSV file."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def read_csv(folder: Path, content: str | bytes, *, name: str = "customers.csv", **settings: Any) -> list[RawRecord]:
+    """Records as the format csv gives them."""
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return list(read([SourceFile(name, path, "crm")], Options.model_validate({"label": "left", **settings})))
+
+
+def write_table(folder: Path, rows: Sequence[Mapping[str, str]], **columns: Mapping[str, Any]) -> None:
+    """A data set folder of rows with their classes."""
+    schema = options(**columns)
+    raws = []
+    for number, row in enumerate(rows):
+        payload = {name: value for name, value in row.items() if name != "left"}
+        raws.append(RawRecord(payload, row["left"], "", "crm", f"row {number}", content=repr(sorted(row.items())).encode()))
+    with ShardWriter(
+        folder, intake.record_schema(schema), task="tabular", classes=CLASSES, record=intake.record_info(schema)
+    ) as writer:
+        if raws:
+            writer.write(intake.make_rows(raws, {name: number for number, name in enumerate(CLASSES)}, schema))
