@@ -16,8 +16,14 @@ DAG = """stages:
     params:
       - environment.json: [headrace.train, ruamel-yaml, torch]
     outs: [model]
+  fit:
+    cmd: echo trees > trees
+    params:
+      - environment.json: ["trainers.${train.trainer}"]
+    outs: [trees]
 """
-LOCK = "headrace==0.1.0\nruamel.yaml==0.19.1\nruff==0.17.6\ntorch==2.13.0\n"
+LOCK = "headrace==0.1.0\nruamel.yaml==0.19.1\nruff==0.17.6\nscikit-learn==1.9.1\nsafetensors==0.8.0\ntorch==2.13.0\n"
+GROUPS = {"trainers.trees": ["scikit-learn"], "trainers.network": ["safetensors"]}
 
 
 @pytest.fixture
@@ -31,10 +37,11 @@ def status(tmp_path: Path) -> Callable[..., str]:
 
     def ask(before: str = "", after: str = "") -> str:
         (tmp_path / "requirements.lock").write_text(LOCK.replace(before, after) if before else LOCK)
-        environment.write(tmp_path)
+        environment.write(tmp_path, GROUPS)
         return dvc("status")
 
     (tmp_path / "dvc.yaml").write_text(DAG)
+    (tmp_path / "params.yaml").write_text("train: {trainer: trees}\n")
     dvc("init", "--no-scm", "-q")
     ask()
     dvc("repro", "-q")
@@ -62,3 +69,9 @@ def test_an_upgrade_of_headrace_reruns_only_what_changed(status, monkeypatch):
 
     monkeypatch.setitem(environment.RESULT_REVISIONS, "train", 2)
     assert "headrace.train" in status()
+
+
+def test_a_package_of_another_trainer_reruns_nothing(status):
+    """The key is filled in from params.yaml: who fits trees does not wait for a network's packages, nor the other way round."""
+    assert "up to date" in status("safetensors==0.8.0", "safetensors==0.9.0")
+    assert "trainers.trees" in status("scikit-learn==1.9.1", "scikit-learn==1.9.2")
