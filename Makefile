@@ -36,7 +36,8 @@ run: install  ## run the pipeline: from raw data to a registered model and repor
 	@$(BIN)/headrace run
 
 test: install  ## run the tests
-	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "not slow"
+# A module's tests stay in one process, in their order: many share a project or servers that took seconds to make.
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"
 
 check: install  ## style, types, import contracts, honest dependencies
 	@$(BIN)/ruff check .

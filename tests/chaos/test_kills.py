@@ -13,7 +13,7 @@ from tests.projects import Checkout, clone, is_alive, wait_until
 
 STAGES = ("collect", "validate", "split", "augment", "baseline", "train", "evaluate", "package")
 
-pytestmark = [pytest.mark.xdist_group("chaos"), pytest.mark.fault]
+pytestmark = pytest.mark.fault
 
 
 def _flow(worker: psutil.Process) -> psutil.Process:

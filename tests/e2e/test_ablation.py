@@ -15,7 +15,6 @@ PARAMS = {
 }
 
 
-@pytest.mark.xdist_group("e2e")
 def test_a_choice_is_compared_on_the_same_records_and_the_workspace_stays(new_clone: Callable[..., Checkout]) -> None:
     """One epoch instead of four is worse, beyond doubt; four is what the workspace has, and its own score."""
     checkout = new_clone("asked")

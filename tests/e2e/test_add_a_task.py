@@ -11,8 +11,6 @@ from headrace.params import read_yaml
 
 PAGE = (REPOSITORY / "docs/how-to/add-a-task.md").read_text(encoding="utf-8")
 
-pytestmark = pytest.mark.xdist_group("init")
-
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Checkout:

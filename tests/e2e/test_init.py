@@ -17,8 +17,6 @@ from tests.projects import GIT, REPOSITORY, Checkout
 from headrace import dagfile
 from headrace.params import read_yaml
 
-pytestmark = pytest.mark.xdist_group("init")
-
 Install = Callable[..., Path]
 INTO_THE_WHEEL = (
     "LICENSE",

@@ -12,8 +12,6 @@ from tests.projects import Checkout, clone
 PER_CLASS = 30
 MILLION = 1_000_001
 
-pytestmark = pytest.mark.xdist_group("e2e")
-
 
 def write_articles(archive: Path, folder: Path) -> None:
     """Some articles of each class, one of them twice, one in latin-1, one with a NUL byte and one of a million characters."""

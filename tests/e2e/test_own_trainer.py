@@ -12,8 +12,6 @@ from tests.projects import GIT, REPOSITORY, Checkout
 
 EXAMPLE = REPOSITORY / "examples" / "own-trainer"
 
-pytestmark = pytest.mark.xdist_group("own-trainer")
-
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Checkout:

@@ -9,8 +9,6 @@ from tests.projects import Checkout, clone
 
 CHARACTERS = 60_000
 
-pytestmark = pytest.mark.xdist_group("e2e")
-
 
 @pytest.fixture(scope="module")
 def checkout(

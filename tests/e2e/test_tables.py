@@ -2,10 +2,7 @@
 
 import json
 
-import pytest
 from tests.projects import Checkout, clone
-
-pytestmark = pytest.mark.xdist_group("e2e")
 
 TITANIC = ("tabular-titanic", "titanic.csv")
 

@@ -12,8 +12,6 @@ from tests.projects import Checkout
 
 STAGES = {"collect", "validate", "split", "augment", "baseline", "train", "evaluate", "package"}
 
-pytestmark = pytest.mark.xdist_group("e2e")
-
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory, origin: Path, prefect_server: str) -> tuple[Checkout, Checkout]:

@@ -31,8 +31,6 @@ from headrace.tracking.live import store_of
 from headrace.tracking.reading import open_reader
 from headrace.tracking.store import check, sqlite_path
 
-pytestmark = pytest.mark.xdist_group("lineage")  # one worker: the project is made once
-
 STAGES = """\
 import hashlib, json, os, pathlib, sys, time
 import pyarrow as pa, pyarrow.parquet as pq

@@ -31,8 +31,6 @@ from headrace.registry.trace import parse_yaml
 from headrace.services.asking import ask
 from headrace.services.credentials import FILE, USER
 
-pytestmark = pytest.mark.xdist_group("services")  # one worker: it has the servers
-
 LIMIT_S = 600.0
 RECORDS = 300
 CARRIED = ("dvc.lock", "data/sources.lock", "ledger.jsonl")

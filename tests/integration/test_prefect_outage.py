@@ -13,7 +13,7 @@ from tests.services import PrefectServer
 
 from headrace.services.asking import ask
 
-pytestmark = [pytest.mark.xdist_group("outage"), pytest.mark.fault]
+pytestmark = pytest.mark.fault
 
 LIMIT_S = 180.0
 WAIT = "import pathlib, time\nwhile not pathlib.Path('../go').exists():\n    print('waiting', flush=True)\n    time.sleep(0.2)\n"

@@ -19,8 +19,6 @@ from tests.receiver import receiver
 
 from headrace.flow.guards import guards
 
-pytestmark = pytest.mark.xdist_group("schedules")
-
 LIMIT_S = 120.0
 POOL = "schedules-test"
 

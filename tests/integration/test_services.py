@@ -18,8 +18,6 @@ from headrace.services.credentials import FILE
 from headrace.services.probes import probes
 from headrace.settings import load_settings
 
-pytestmark = pytest.mark.xdist_group("services")
-
 FLOW = """
 from prefect import flow
 
