@@ -31,7 +31,7 @@ def _no_boolean(value: Any) -> Any:
     return str(value) if isinstance(value, int) else value
 
 
-Name = Annotated[str, BeforeValidator(_no_boolean)]
+Name = Annotated[str, BeforeValidator(_no_boolean, json_schema_input_type=str | int)]
 
 
 class Column(Section):
