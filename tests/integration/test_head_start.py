@@ -67,7 +67,14 @@ def test_a_failure_ahead_is_retried_by_prefect_and_told_in_its_log(tiny: Checkou
 
     assert set(states.values()) == {"ran"}
     assert (tiny.folder.parent / "tries").read_text() == "x\nx\n"
-    run = _ask(prefect_server, "task_runs", {"task_runs": {"name": {"any_": ["first"]}}, "sort": "EXPECTED_START_TIME_DESC"})[0]
+
+    def ended() -> dict[str, object] | None:
+        # States of tasks reach the server as events, which it may handle after the end of the flow.
+        asked = {"task_runs": {"name": {"any_": ["first"]}}, "sort": "EXPECTED_START_TIME_DESC"}
+        found = _ask(prefect_server, "task_runs", asked)
+        return found[0] if found and found[0]["end_time"] else None
+
+    run = wait_until(ended, what="the end of the task")
     logs = _ask(prefect_server, "logs", {"logs": {"task_run_id": {"any_": [run["id"]]}}})
     assert run["run_count"] == 2
     assert [log["message"] for log in logs].count("attempt") == 2
