@@ -64,6 +64,10 @@ class Checkout:
         """The entries of dvc.lock; their order is that in which stages ended."""
         return dict(read_yaml(self.folder / "dvc.lock")["stages"])
 
+    def report(self, stage: str) -> dict[str, Any]:
+        """What a stage, or a step after the DAG, reported."""
+        return dict(json.loads((self.folder / "reports" / f"{stage}.json").read_text(encoding="utf-8")))
+
     def set_param(self, section: str, **values: Any) -> None:
         """Change values of params.yaml, keeping the rest."""
         from ruamel.yaml import YAML

@@ -1,6 +1,5 @@
 """The recipe of texts on a handful of real articles, through both doors."""
 
-import json
 import tarfile
 from collections import Counter
 from collections.abc import Callable
@@ -60,10 +59,6 @@ def operator(checkout: Callable[[str], Checkout]) -> Checkout:
     return made
 
 
-def report(checkout: Checkout, stage: str) -> dict:
-    return dict(json.loads((checkout.folder / "reports" / f"{stage}.json").read_text(encoding="utf-8")))
-
-
 @pytest.mark.slow
 def test_both_doors_leave_the_same_lock(checkout, operator):
     """Entry for entry, as for pictures: what DVC hashes is a function of the inputs."""
@@ -75,19 +70,19 @@ def test_both_doors_leave_the_same_lock(checkout, operator):
 
 def test_bad_texts_are_kept_back_and_copies_collapse(operator):
     """Each with its reason; the latin-1 article is read as the recipe says."""
-    faults = {kind: fault["count"] for kind, fault in report(operator, "collect")["faults"].items()}
-    dropped = report(operator, "split")["dropped"]
+    faults = {kind: fault["count"] for kind, fault in operator.report("collect")["faults"].items()}
+    dropped = operator.report("split")["dropped"]
     repeats = sum(found["rows"] for cause, found in dropped.items() if "repeats an earlier record" in cause)
     assert faults == {"NUL": 1, "too long": 1}
-    assert report(operator, "collect")["rows"] == 5 * PER_CLASS + 4
-    assert report(operator, "validate")["quarantined"] == 2
+    assert operator.report("collect")["rows"] == 5 * PER_CLASS + 4
+    assert operator.report("validate")["quarantined"] == 2
     assert repeats >= 1
 
 
 def test_a_package_of_texts_is_registered(operator):
     """Gate, registry and promotion know no task."""
-    assert report(operator, "evaluate")["verdict"]["allowed"]
-    assert report(operator, "promotion")["decision"] == "promoted"
+    assert operator.report("evaluate")["verdict"]["allowed"]
+    assert operator.report("promotion")["decision"] == "promoted"
 
 
 def test_the_page_says_which_baseline_wins_and_shows_the_mistakes(operator):

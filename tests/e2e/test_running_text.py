@@ -1,6 +1,5 @@
 """The recipes of running text on a few pages, through both doors, down to a text that the registered model writes."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,10 +42,6 @@ def operator(checkout: Callable[[str], Checkout]) -> Checkout:
     return made
 
 
-def report(checkout: Checkout, stage: str) -> dict:
-    return dict(json.loads((checkout.folder / "reports" / f"{stage}.json").read_text(encoding="utf-8")))
-
-
 @pytest.mark.slow
 def test_both_doors_leave_the_same_lock(checkout, operator):
     """Entry for entry, as for pictures: what DVC hashes is a function of the inputs."""
@@ -58,15 +53,15 @@ def test_both_doors_leave_the_same_lock(checkout, operator):
 
 def test_the_end_of_the_text_is_held_out(operator):
     """In one piece: no line between two that are trained on."""
-    rows = report(operator, "split")["rows"]
-    assert report(operator, "validate")["quarantined"] == 1  # the NUL sign
+    rows = operator.report("split")["rows"]
+    assert operator.report("validate")["quarantined"] == 1  # the NUL sign
     assert rows["train"] > 10 * rows["test"] > 0
 
 
 def test_a_model_without_classes_is_registered_and_promoted(operator):
     """Gate, registry and promotion know no task."""
-    assert report(operator, "evaluate")["verdict"]["allowed"]
-    assert report(operator, "promotion")["decision"] == "promoted"
+    assert operator.report("evaluate")["verdict"]["allowed"]
+    assert operator.report("promotion")["decision"] == "promoted"
 
 
 def test_the_page_says_what_the_text_costs_and_shows_some(operator):

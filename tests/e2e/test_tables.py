@@ -1,14 +1,8 @@
 """A recipe of tables on its real rows."""
 
-import json
-
-from tests.projects import Checkout, clone
+from tests.projects import clone
 
 TITANIC = ("tabular-titanic", "titanic.csv")
-
-
-def report(checkout: Checkout, stage: str) -> dict:
-    return dict(json.loads((checkout.folder / "reports" / f"{stage}.json").read_text(encoding="utf-8")))
 
 
 def test_titanic_runs_whole(tmp_path, origin, shared_data):
@@ -23,10 +17,10 @@ def test_titanic_runs_whole(tmp_path, origin, shared_data):
 
     made.run("dvc", "repro")
 
-    evaluated = report(made, "evaluate")
+    evaluated = made.report("evaluate")
     assert {"age is missing: 177 of 891 records", "cabin is missing: 687 of 891 records"} <= set(
-        report(made, "validate")["warnings"]
+        made.report("validate")["warnings"]
     )
-    assert report(made, "split")["by"] == "group"
+    assert made.report("split")["by"] == "group"
     assert evaluated["metrics"]["roc_auc_macro"] > 0.75
     assert evaluated["score_high"] - evaluated["score_low"] > 0.05

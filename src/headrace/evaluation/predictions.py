@@ -6,7 +6,7 @@ reports/baselines.parquet:   id, label, model, predicted, probabilities (null fo
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,21 +97,9 @@ def read_baselines(path: Path, like: Decisions, *, classes: int) -> dict[str, De
         DataError: as `read_predictions`, or another set of ids or other labels than `like` has.
     """
     table = read_table(path, ["id", "label", "model", "predicted"])
-    names = table.column("model").to_pylist()
-    place = {key: index for index, key in enumerate(like.ids)}
     found = {}
-    for name in dict.fromkeys(names):
-        rows = table.filter(pa.array([value == name for value in names], pa.bool_()))
-        ids = rows.column("id").to_pylist()
-        check_ids(ids, path, f"model '{name}'")
-        if set(ids) != set(place):
-            raise DataError(
-                f"{path}: model '{name}' was measured on {len(ids)} test records, the candidate on {len(place)}, and "
-                f"{len(set(ids) ^ set(place))} ids are in only one of them. Both must use the same split: "
-                f"rerun `baseline` and `train`."
-            )
-        order = np.argsort([place[key] for key in ids])
-        labels, predicted = rows.column("label").to_numpy()[order], rows.column("predicted").to_numpy()[order]
+    for name, rows in by_model(table, like.ids, path):
+        labels, predicted = rows.column("label").to_numpy(), rows.column("predicted").to_numpy()
         if (labels != like.labels).any():
             bad = like.ids[int(np.argmax(labels != like.labels))]
             raise DataError(
@@ -164,6 +152,23 @@ def read_table(path: Path, columns: list[str], *, others: bool = False) -> pa.Ta
         if name != "probabilities" and table.column(name).null_count:
             raise DataError(f"{path}: column '{name}' has {table.column(name).null_count} empty values.")
     return (table if others else table.select(columns)).combine_chunks()
+
+
+def by_model(table: pa.Table, ids: list[str], path: Path) -> Iterator[tuple[str, pa.Table]]:
+    """Each baseline's rows in the order of the candidate's ids; refuses a set of records that is not the candidate's."""
+    place = {key: index for index, key in enumerate(ids)}
+    names = np.array(table.column("model").to_pylist(), dtype=object)
+    for name in dict.fromkeys(names.tolist()):
+        rows = table.filter(pa.array(names == name, pa.bool_()))
+        measured = rows.column("id").to_pylist()
+        check_ids(measured, path, f"model '{name}'")
+        if set(measured) != set(place):
+            raise DataError(
+                f"{path}: model '{name}' was measured on {len(measured)} test records, the candidate on {len(place)}, and "
+                f"{len(set(measured) ^ set(place))} ids are in only one of them. Both must use the same split: "
+                f"rerun `baseline` and `train`."
+            )
+        yield name, rows.take(np.argsort([place[key] for key in measured]))
 
 
 def check_ids(ids: list[str], path: Path, where: str) -> None:

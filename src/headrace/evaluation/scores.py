@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.errors import DataError
-from headrace.evaluation.predictions import check_ids, read_table
+from headrace.evaluation.predictions import by_model, check_ids, read_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +52,10 @@ def read_baseline_scores(path: Path, like: Scores) -> dict[str, Scores]:
         DataError: as `read_scores`, or another set of ids than `like` has.
     """
     table = read_table(path, ["id", "model", "score"])
-    names = table.column("model").to_pylist()
-    place = {key: index for index, key in enumerate(like.ids)}
-    found = {}
-    for name in dict.fromkeys(names):
-        rows = table.filter(pa.array([value == name for value in names], pa.bool_()))
-        ids = rows.column("id").to_pylist()
-        check_ids(ids, path, f"model '{name}'")
-        if set(ids) != set(place):
-            raise DataError(
-                f"{path}: model '{name}' was measured on {len(ids)} test records, the candidate on {len(place)}, and "
-                f"{len(set(ids) ^ set(place))} ids are in only one of them. Both must use the same split: rerun `baseline` and `train`."
-            )
-        order = np.argsort([place[key] for key in ids])
-        found[name] = Scores(like.ids, _finite(rows.column("score").to_numpy()[order], like.ids, path))
-    return found
+    return {
+        name: Scores(like.ids, _finite(rows.column("score").to_numpy(), like.ids, path))
+        for name, rows in by_model(table, like.ids, path)
+    }
 
 
 def write_baseline_scores(path: Path, outcomes: Mapping[str, Scores]) -> None:

@@ -10,7 +10,19 @@ from torch import Tensor, nn
 
 from headrace.params import Section
 from headrace.tasks.language_modeling import NONE, UNKNOWN
+from headrace.training.encoded import measure
 from headrace.training.generation import Sampling, generate, longest_overlap
+
+__all__ = [
+    "OUTPUT",
+    "EncodingOptions",
+    "LanguageModel",
+    "PredictionOptions",
+    "from_description",
+    "measure",
+    "prepare",
+    "samples",
+]
 
 OUTPUT = "log_probabilities"
 """What the program gives, by name, for the signature of a package."""
@@ -40,15 +52,6 @@ class PredictionOptions(Section):
     prompt: str = "\n"
     """What they begin with."""
     sampling: Sampling = Sampling(max_tokens=300)
-
-
-class Preprocessing(Section):
-    """Numbers measured on blocks of tokens: none."""
-
-
-def measure(tokens: Tensor) -> Preprocessing:  # noqa: ARG001  # the contract's argument
-    """Nothing has to be measured."""
-    return Preprocessing()
 
 
 def prepare(tokens: Tensor) -> Tensor:

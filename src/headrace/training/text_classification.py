@@ -7,6 +7,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from headrace.params import Section
+from headrace.training.encoded import EncodedClassifier, measure
+
+__all__ = ["EncodingOptions", "PredictionOptions", "from_description", "measure", "prepare"]
 
 
 class EncodingOptions(Section):
@@ -25,46 +28,11 @@ class PredictionOptions(Section):
     """`train.prediction`: nothing to choose, one view of a text is all there is."""
 
 
-class Preprocessing(Section):
-    """Numbers measured on encoded texts: none."""
-
-
-def measure(tokens: Tensor) -> Preprocessing:  # noqa: ARG001  # the contract's argument
-    """Nothing has to be measured."""
-    return Preprocessing()
-
-
 def prepare(tokens: Tensor) -> Tensor:
     """int32 (B, L) to int64 (B, L), which embeddings take."""
     return tokens.to(torch.int64)
 
 
-class TextClassifier(nn.Module):
-    """int32 numbers of tokens (B, L), 0 where there is none, to float32 probabilities (B, K).
-
-    Args:
-        network: int64 (B, L) to scores (B, K).
-        temperature: number the scores are divided by before the softmax.
-    """
-
-    def __init__(self, network: nn.Module, temperature: float = 1.0) -> None:
-        super().__init__()
-        self.network, self.temperature = network, temperature
-
-    def normalise(self, x: Tensor) -> Tensor:
-        """Numbers of tokens stay as they are."""
-        return x
-
-    def scores(self, x: Tensor) -> Tensor:
-        """Scores before the softmax, of int64 (B, L)."""
-        found: Tensor = self.network(x).float()
-        return found
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Probabilities of each class, rows sum to 1."""
-        return torch.softmax(self.scores(prepare(tokens)) / self.temperature, dim=1)
-
-
-def from_description(network: nn.Module, description: dict[str, Any]) -> TextClassifier:
+def from_description(network: nn.Module, description: dict[str, Any]) -> EncodedClassifier:
     """The program that model.json describes: where measured, `temperature` around the network."""
-    return TextClassifier(network, float(description.get("temperature", 1.0)))
+    return EncodedClassifier(network, prepare, float(description.get("temperature", 1.0)))

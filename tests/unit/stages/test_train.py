@@ -6,13 +6,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from tests.unit import candidates
 from tests.unit.training.tiny_training import write_squares
 
 from headrace.errors import DataError, HeadraceError, ParamsError
-from headrace.listening import SilentProgress, SilentTracker
-from headrace.params import parse_section
-from headrace.stages.train import Params, run
-from headrace.trainers.network import TrainReport
+from headrace.listening import SilentTracker
+from headrace.params import Report
 from headrace.training.candidate import load_candidate
 from headrace.training.loop import fit
 
@@ -25,21 +24,8 @@ VALUES = {
 }
 
 
-def train(folder: Path, out: Path, *, tracker: SilentTracker | None = None, **changes: object) -> TrainReport:
-    out.mkdir(parents=True, exist_ok=True)
-    return run(
-        parse_section(VALUES | changes, "train", Params, where="params.yaml"),
-        splits=folder / "splits",
-        augmented=folder / "augmented",
-        model=out / "model",
-        predictions=out / "predictions.parquet",
-        plots=out / "plots",
-        fingerprint="f" * 64,
-        scratch=folder / "scratch",
-        device="cpu",
-        progress=SilentProgress(),
-        tracker=tracker or SilentTracker(),
-    )
+def train(folder: Path, out: Path, *, tracker: SilentTracker | None = None, **changes: object) -> Report:
+    return candidates.train(VALUES | changes, folder, out, tracker=tracker)
 
 
 @pytest.fixture
@@ -63,8 +49,8 @@ def test_same_inputs_give_the_same_bytes(data):
     assert first == second
     assert digests(data / "one") == digests(data / "two")
     assert sorted(digests(data / "one")) == [
-        "model/model.json",
-        "model/model.safetensors",
+        "candidate/model.json",
+        "candidate/model.safetensors",
         "plots/history.csv",
         "predictions.parquet",
     ]
@@ -124,7 +110,7 @@ def test_calibration_changes_no_answer_and_is_part_of_the_model(data):
     assert calibrated.temperature not in (None, 1.0)
     np.testing.assert_array_equal(before.argmax(axis=1), after.argmax(axis=1))
     assert np.abs(before - after).max() > 1e-3
-    program, _ = load_candidate(data / "calibrated" / "model")
+    program, _ = load_candidate(data / "calibrated" / "candidate")
     assert program.temperature == calibrated.temperature
 
 

@@ -2,25 +2,20 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from tests.measured import write_records
+from tests.unit import candidates
 from tests.unit.texts import CLASSES, sentences, write_texts
 
 from headrace.baselines import text_classification as baselines
 from headrace.dataset.shards import read_table
 from headrace.errors import DataError, EngineError, ParamsError
-from headrace.listening import SilentProgress, SilentTracker
-from headrace.params import parse_section
 from headrace.registry.packages import lay_out, read_package
 from headrace.registry.scoring import predict_package
-from headrace.stages import package as package_stage
-from headrace.stages.train import Params, run
 from headrace.training.onnx_candidate import read_onnx_candidate
 from headrace.training.predictor import load_predictor
 
@@ -35,32 +30,7 @@ def write_splits(project: Path, classes: tuple[str, ...] = CLASSES, **rows: list
 
 
 def train(project: Path, out: Path, trainer: str = "tfidf_linear_svm", **changes):
-    return run(
-        parse_section(
-            {"trainer": trainer, "trainer_options": {"min_documents": 1}, **changes}, "train", Params, where="params.yaml"
-        ),
-        splits=project / "splits",
-        augmented=project / "augmented",
-        model=out / "candidate",
-        predictions=out / "predictions.parquet",
-        plots=out / "plots",
-        fingerprint="f00d",
-        scratch=out / "scratch",
-        device="cpu",
-        progress=SilentProgress(),
-        tracker=SilentTracker(),
-    )
-
-
-def package(project: Path, **params: object):
-    return package_stage.run(
-        package_stage.Params(**params),
-        model=project / "candidate",
-        evaluation=project / "evaluate.json",
-        examples=project / "splits" / "validation",
-        card=project / "no_card.md",
-        out=project / "package",
-    )
+    return candidates.train({"trainer": trainer, "trainer_options": {"min_documents": 1}, **changes}, project, out)
 
 
 @pytest.fixture(scope="module", params=TRAINERS)
@@ -69,8 +39,7 @@ def project(request, tmp_path_factory):
     root = tmp_path_factory.mktemp(request.param)
     write_splits(root)
     (root / "train.json").write_text(train(root, root, request.param).to_json())
-    (root / "evaluate.json").write_text(json.dumps({"fingerprint": "f00d", "score": "accuracy", "metrics": {}}))
-    (root / "package.json").write_text(package(root).to_json())
+    (root / "package.json").write_text(candidates.package(root).to_json())
     return root
 
 
@@ -96,23 +65,12 @@ def test_our_predictor_answers_a_thousand_raw_texts_as_training_did(project):
     np.testing.assert_allclose(load_predictor(project / "package")(texts), probabilities, atol=1e-6)
 
 
-def test_mlflow_answers_raw_texts_as_training_did_without_torch_and_headrace(project, tmp_path):
+def test_mlflow_answers_raw_texts_as_training_did_without_torch_and_headrace(project):
     """A server of a linear model needs no torch: numpy, onnx and onnxruntime, as its requirements say."""
     texts, probabilities = expected(project)
-    lay_out(read_package(project / "package"), [], tmp_path / "registered", model_id="m-1")
-    script = (
-        "import sys, json\n"
-        "sys.modules['headrace'] = sys.modules['pyarrow'] = sys.modules['torch'] = sys.modules['sklearn'] = None\n"
-        f"sys.path.insert(0, {str(tmp_path / 'registered' / 'code')!r})\n"
-        "import headrace_package_5 as loader\n"
-        f"model = loader._load_pyfunc({str(tmp_path / 'registered' / 'package')!r})\n"
-        "print(json.dumps(model.predict(json.load(sys.stdin)).tolist()))\n"
-    )
+    answers = candidates.answers_elsewhere(project, texts, without=("headrace", "pyarrow", "torch", "sklearn"))
 
-    done = subprocess.run([sys.executable, "-c", script], input=json.dumps(texts), capture_output=True, text=True, check=False)
-
-    assert done.returncode == 0, done.stderr
-    np.testing.assert_allclose(np.array(json.loads(done.stdout), np.float32), probabilities, atol=1e-6)
+    np.testing.assert_allclose(answers, probabilities, atol=1e-6)
     names = [line.partition("==")[0] for line in (project / "package" / "requirements.txt").read_text().split()]
     assert names == ["numpy", "onnx", "onnxruntime"]
 
@@ -190,7 +148,7 @@ def test_a_program_that_is_not_the_fitted_model_is_refused(project, tmp_path):
     answers.write_text(json.dumps({key: value[::-1] for key, value in known.items()}))
 
     with pytest.raises(EngineError, match=r"differ by .* more than package\.tolerance"):
-        package(tmp_path / "copy")
+        candidates.package(tmp_path / "copy")
     assert not (tmp_path / "copy" / "package").exists()
 
 
@@ -201,7 +159,7 @@ def test_records_without_an_answer_are_named(project, tmp_path):
     (tmp_path / "copy" / "candidate" / "answers.json").write_text('{"other": [0.5, 0.5]}')
 
     with pytest.raises(EngineError, match="does not have record"):
-        package(tmp_path / "copy")
+        candidates.package(tmp_path / "copy")
 
 
 @pytest.mark.badinput

@@ -1,25 +1,20 @@
 """From raw text to one number for each record: the same in training, from the package, and where only MLflow, torch and numpy are."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from tests.unit import candidates
 from tests.unit.running_text import paragraphs, write_running_text
 
 from headrace.errors import DataError, ParamsError
 from headrace.evaluation import language_modeling as evaluation
 from headrace.evaluation.scores import read_scores
-from headrace.listening import SilentProgress, SilentTracker
-from headrace.params import parse_section
-from headrace.registry.packages import lay_out, read_package
+from headrace.registry.packages import read_package
 from headrace.registry.scoring import predict_package
 from headrace.stages import baseline as baseline_stage
-from headrace.stages import package as package_stage
-from headrace.stages.train import Params, run
 from headrace.tasks import language_modeling as task
 from headrace.training.predictor import load_predictor
 
@@ -36,19 +31,7 @@ TOLERANCE = 1e-4
 
 
 def train(project: Path, **changes):
-    return run(
-        parse_section({**SETTINGS, **changes}, "train", Params, where="params.yaml"),
-        splits=project / "splits",
-        augmented=project / "augmented",
-        model=project / "candidate",
-        predictions=project / "predictions.parquet",
-        plots=project / "plots",
-        fingerprint="f00d",
-        scratch=project / "scratch",
-        device="cpu",
-        progress=SilentProgress(),
-        tracker=SilentTracker(),
-    )
+    return candidates.train({**SETTINGS, **changes}, project)
 
 
 def write_splits(project: Path) -> None:
@@ -57,16 +40,8 @@ def write_splits(project: Path) -> None:
     write_running_text(project / "augmented", [])
 
 
-def pack(project: Path) -> package_stage.PackageReport:
-    (project / "evaluate.json").write_text(json.dumps({"fingerprint": "f00d", "score": "log_likelihood_per_byte", "metrics": {}}))
-    return package_stage.run(
-        package_stage.Params(tolerance=TOLERANCE, check_records=16),
-        model=project / "candidate",
-        evaluation=project / "evaluate.json",
-        examples=project / "splits" / "validation",
-        card=project / "no_card.md",
-        out=project / "package",
-    )
+def pack(project: Path):
+    return candidates.package(project, score="log_likelihood_per_byte", tolerance=TOLERANCE, check_records=16)
 
 
 @pytest.fixture(scope="module")
@@ -130,21 +105,7 @@ def test_mlflow_answers_raw_texts_as_training_did_without_headrace(project, tmp_
         train(made, encoding={"context": 16, "tokenizer": "bpe", "vocabulary": 300}, epochs=1)
         pack(made)
     texts, scores = expected(made)
-    lay_out(read_package(made / "package"), [], tmp_path / "registered", model_id="m-1")
-    script = (
-        "import sys, json\n"
-        "sys.modules['headrace'] = sys.modules['pyarrow'] = None\n"
-        f"sys.path.insert(0, {str(tmp_path / 'registered' / 'code')!r})\n"
-        "import headrace_package_5 as loader\n"
-        f"model = loader._load_pyfunc({str(tmp_path / 'registered' / 'package')!r})\n"
-        "print(json.dumps(model.predict(json.load(sys.stdin)).tolist()))\n"
-    )
-
-    done = subprocess.run(
-        [sys.executable, "-c", script], input=json.dumps(texts.tolist()), capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    np.testing.assert_allclose(task.score(np.array(json.loads(done.stdout)), texts), scores, atol=1e-5)
+    np.testing.assert_allclose(task.score(candidates.answers_elsewhere(made, texts), texts), scores, atol=1e-5)
     assert ("tokenizers==" in (made / "package" / "requirements.txt").read_text()) == (tokenizer == "bpe")
 
 

@@ -1,24 +1,19 @@
 """From raw rows to probabilities: the same in training, from the package, and where only MLflow, torch and numpy are."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from tests.unit import candidates
 from tests.unit.tables import customers, write_table
 
 from headrace.errors import ParamsError
 from headrace.evaluation import classification
 from headrace.evaluation.predictions import write_baselines
-from headrace.listening import SilentProgress, SilentTracker
-from headrace.params import parse_section
 from headrace.registry.packages import lay_out, read_package
 from headrace.registry.scoring import predict_package
-from headrace.stages import package as package_stage
-from headrace.stages.train import Params, run
 from headrace.training.predictor import load_predictor
 
 SETTINGS = {
@@ -34,19 +29,7 @@ SETTINGS = {
 
 
 def train(project: Path, **changes):
-    return run(
-        parse_section({**SETTINGS, **changes}, "train", Params, where="params.yaml"),
-        splits=project / "splits",
-        augmented=project / "augmented",
-        model=project / "candidate",
-        predictions=project / "predictions.parquet",
-        plots=project / "plots",
-        fingerprint="f00d",
-        scratch=project / "scratch",
-        device="cpu",
-        progress=SilentProgress(),
-        tracker=SilentTracker(),
-    )
+    return candidates.train({**SETTINGS, **changes}, project)
 
 
 def write_splits(project: Path) -> None:
@@ -61,15 +44,7 @@ def project(tmp_path_factory):
     root = tmp_path_factory.mktemp("project")
     write_splits(root)
     (root / "train.json").write_text(train(root).to_json())
-    (root / "evaluate.json").write_text(json.dumps({"fingerprint": "f00d", "score": "accuracy", "metrics": {}}))
-    package_stage.run(
-        package_stage.Params(),
-        model=root / "candidate",
-        evaluation=root / "evaluate.json",
-        examples=root / "splits" / "validation",
-        card=root / "no_card.md",
-        out=root / "package",
-    )
+    candidates.package(root)
     return root
 
 
@@ -113,23 +88,11 @@ def test_our_predictor_takes_a_frame(project):
     np.testing.assert_allclose(load_predictor(project / "package")(frame), expected(project), atol=1e-6)
 
 
-def test_mlflow_answers_raw_rows_as_training_did_without_headrace(project, registered):
+def test_mlflow_answers_raw_rows_as_training_did_without_headrace(project):
     """A server has MLflow, torch, pandas and numpy; rows become numbers by the task's own module."""
-    script = (
-        "import sys, json, pandas as pd\n"
-        "sys.modules['headrace'] = sys.modules['pyarrow'] = None\n"
-        f"sys.path.insert(0, {str(registered / 'code')!r})\n"
-        "import headrace_package_5 as loader\n"
-        f"model = loader._load_pyfunc({str(registered / 'package')!r})\n"
-        "print(json.dumps(model.predict(pd.DataFrame(json.load(sys.stdin))).tolist()))\n"
-    ).replace("= sys.modules['pyarrow'] ", "")
+    answers = candidates.answers_elsewhere(project, raw_rows(), without=("headrace",))
 
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", script], input=json.dumps(raw_rows()), capture_output=True, text=True, check=False
-    )
-
-    assert done.returncode == 0, done.stderr
-    np.testing.assert_allclose(np.array(json.loads(done.stdout), dtype=np.float32), expected(project), atol=1e-6)
+    np.testing.assert_allclose(answers, expected(project), atol=1e-6)
 
 
 @pytest.mark.filterwarnings("ignore")  # MLflow 3.17 warns of itself on import

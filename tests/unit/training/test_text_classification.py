@@ -2,24 +2,20 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from tests.unit import candidates
 from tests.unit.texts import CLASSES, sentences, write_texts
 
 from headrace.dataset.schema import read_info
 from headrace.errors import DataError, ParamsError
-from headrace.listening import SilentProgress, SilentTracker
-from headrace.params import parse_section
 from headrace.registry.packages import lay_out, read_package
 from headrace.registry.scoring import predict_package
 from headrace.stages import package as package_stage
-from headrace.stages.train import Params, run
 from headrace.training.candidate import load_candidate
 from headrace.training.export import load_program
 from headrace.training.predictor import load_predictor
@@ -38,19 +34,7 @@ SETTINGS = {
 
 
 def train(project: Path, **changes):
-    return run(
-        parse_section({**SETTINGS, **changes}, "train", Params, where="params.yaml"),
-        splits=project / "splits",
-        augmented=project / "augmented",
-        model=project / "candidate",
-        predictions=project / "predictions.parquet",
-        plots=project / "plots",
-        fingerprint="f00d",
-        scratch=project / "scratch",
-        device="cpu",
-        progress=SilentProgress(),
-        tracker=SilentTracker(),
-    )
+    return candidates.train({**SETTINGS, **changes}, project)
 
 
 def write_splits(project: Path) -> None:
@@ -66,15 +50,7 @@ def project(tmp_path_factory):
     write_splits(root)
     report = train(root)
     (root / "train.json").write_text(report.to_json())
-    (root / "evaluate.json").write_text(json.dumps({"fingerprint": "f00d", "score": "accuracy", "metrics": {}}))
-    package_stage.run(
-        package_stage.Params(),
-        model=root / "candidate",
-        evaluation=root / "evaluate.json",
-        examples=root / "splits" / "validation",
-        card=root / "no_card.md",
-        out=root / "package",
-    )
+    candidates.package(root)
     return root
 
 
@@ -126,23 +102,11 @@ def test_our_predictor_answers_raw_texts_as_training_did(project):
     np.testing.assert_allclose(load_predictor(project / "package")(texts), probabilities, atol=1e-6)
 
 
-def test_mlflow_answers_raw_texts_as_training_did_without_headrace(project, tmp_path):
+def test_mlflow_answers_raw_texts_as_training_did_without_headrace(project):
     """A server has MLflow, torch and numpy; tokens are made there by the task's own module."""
     texts, probabilities = expected(project)
-    lay_out(read_package(project / "package"), [], tmp_path / "registered", model_id="m-1")
-    script = (
-        "import sys, json\n"
-        "sys.modules['headrace'] = sys.modules['pyarrow'] = None\n"
-        f"sys.path.insert(0, {str(tmp_path / 'registered' / 'code')!r})\n"
-        "import headrace_package_5 as loader\n"
-        f"model = loader._load_pyfunc({str(tmp_path / 'registered' / 'package')!r})\n"
-        "print(json.dumps(model.predict(json.load(sys.stdin)).tolist()))\n"
-    )
 
-    done = subprocess.run([sys.executable, "-c", script], input=json.dumps(texts), capture_output=True, text=True, check=False)
-
-    assert done.returncode == 0, done.stderr
-    np.testing.assert_allclose(np.array(json.loads(done.stdout), dtype=np.float32), probabilities, atol=1e-6)
+    np.testing.assert_allclose(candidates.answers_elsewhere(project, texts), probabilities, atol=1e-6)
 
 
 @pytest.mark.filterwarnings("ignore")  # MLflow 3.17 warns of itself on import
