@@ -11,8 +11,6 @@ commands = typer.Typer()
 sources_app = typer.Typer(no_args_is_help=True, help="The sources of the data set and their snapshot, data/sources.lock.")
 commands.add_typer(sources_app, name="sources")
 
-MAX_SHOWN_CHANGES = 10
-
 
 @sources_app.command("refresh")
 def sources_refresh(
@@ -23,23 +21,13 @@ def sources_refresh(
 
     Example: [bold]headrace sources refresh && headrace run[/]
     """
-    from headrace.params import load_section
-    from headrace.sources.fetch import refresh
-    from headrace.sources.places import Places
-    from headrace.stages.collect import Params
+    from headrace.flow.refresh import in_words, refresh_sources
 
-    settings = read_settings()
-    sources = load_section(settings.project / "params.yaml", "collect", Params).sources
-    places = Places(settings.project, settings.downloads, settings.mirror, settings.download_budget_s)
-    changes = refresh(sources, settings.project / "data" / "sources.lock", places, full=full)
+    changes = refresh_sources(read_settings(), full=full)
     if as_json:
         show([asdict(change) for change in changes])
     else:
-        for change in changes[:MAX_SHOWN_CHANGES]:
-            typer.echo(f"{change.what:<8} {change.source}: {change.file}")
-        if len(changes) > MAX_SHOWN_CHANGES:
-            typer.echo(f"... and {len(changes) - MAX_SHOWN_CHANGES:,} more files")
-        typer.echo("data/sources.lock is new: headrace run" if changes else "no source has changed")
+        typer.echo("\n".join(in_words(changes)))
 
 
 @sources_app.command("list")

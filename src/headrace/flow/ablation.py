@@ -20,12 +20,12 @@ from ruamel.yaml.error import YAMLError
 from headrace.errors import ConfigError, StageFailed
 from headrace.evaluation.contract import read_model
 from headrace.evaluation.significance import paired_bootstrap
-from headrace.flow.run import DVC_NOISE
 from headrace.params import did_you_mean, parse_section, read_yaml
 from headrace.plugins import resolve
 from headrace.processes import end_descendants
-from headrace.project.version import Objects, Version
+from headrace.project.version import Contents, Version
 from headrace.settings import Settings, git
+from headrace.storage.dvc_output import is_noise
 from headrace.storage.dvc_remote import client_variables
 from headrace.variables import child_environment
 
@@ -130,9 +130,8 @@ def changes(what: Sequence[str], params: Mapping[str, Any]) -> dict[str, Any]:
             value = YAML(typ="safe").load(text)
         except YAMLError as error:
             raise ConfigError(f"{each}: the value is no YAML: {' '.join(str(error).split())[:200]}") from None
-        section, *path = key.split(".")
-        if not isinstance(params.get(section), Mapping) or not path or not _has(params, key):
-            known = _keys(params)
+        known = _keys(params)
+        if "." not in key or key not in known:
             raise ConfigError(
                 f"params.yaml has no {key}.{did_you_mean(key, known)} Write it there with the value that is used now."
             )
@@ -148,10 +147,6 @@ def _keys(params: Mapping[str, Any], prefix: str = "") -> list[str]:
     for key, value in params.items():
         found += [f"{prefix}{key}", *(_keys(value, f"{prefix}{key}.") if isinstance(value, Mapping) else [])]
     return found
-
-
-def _has(params: Mapping[str, Any], key: str) -> bool:
-    return key in _keys(params)
 
 
 def _value(params: Mapping[str, Any], key: str) -> Any:
@@ -196,17 +191,16 @@ def _variant(settings: Settings, name: str, changed: Mapping[str, Any]) -> Itera
         end_descendants()
         raise
     if process.returncode != 0:
-        lines = [line.strip() for line in said.decode("utf-8", "replace").splitlines()]
-        told = [line for line in lines if line and not line.startswith(DVC_NOISE)]
+        told = [line.strip() for line in said.decode("utf-8", "replace").splitlines() if not is_noise(line)]
         raise StageFailed(f"the variant {name} failed: {' '.join(told[-3:])[:600]}")
     try:
-        yield Version(project, git(project, "rev-parse", _ref(project, name)), Objects(settings, lambda _: None))
+        yield Version(project, git(project, "rev-parse", _ref(project, name)), Contents(settings, lambda _: None))
     finally:
         _remove(project, name)
 
 
 def _ref(project: Path, name: str) -> str:
-    head = git(project, "rev-parse", "HEAD") or ""
+    head = git(project, "rev-parse", "HEAD")
     return f"refs/exps/{head[:2]}/{head[2:]}/{name}"
 
 

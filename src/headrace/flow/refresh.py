@@ -1,13 +1,15 @@
-"""What a scheduled run asks first: has a source changed? Marks that cost nothing (ETag, listing, marker query), then data/sources.lock."""
+"""Has a source changed? Marks that cost nothing (ETag, listing, marker query), then data/sources.lock. A scheduled run asks it first."""
 
-from collections.abc import Callable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, ConfigDict
 
 from headrace.params import Section, load_section, read_yaml
 from headrace.settings import Settings
 from headrace.sources.spec import Source, check_names
+
+if TYPE_CHECKING:
+    from headrace.sources.snapshot import Change
 
 MAX_SHOWN = 10
 
@@ -20,23 +22,35 @@ class _Collect(Section):
     sources: Annotated[list[Source], AfterValidator(check_names)]
 
 
-def refresh_sources(settings: Settings, say: Callable[[str], Any]) -> int:
-    """Rewrite data/sources.lock if a source changed; returns how many files came, went or changed.
+def refresh_sources(settings: Settings, *, full: bool = False) -> "list[Change]":
+    """Rewrite data/sources.lock if a source changed; returns the files that came, went or changed.
 
     A project whose params.yaml names no sources has nothing to refresh.
+
+    Args:
+        settings: of this machine and project.
+        full: believe no mark and read everything again.
 
     Raises:
         SourceError: a source cannot be read.
     """
     path = settings.project / "params.yaml"
     if "sources" not in (read_yaml(path).get("collect") or {}):
-        return 0
+        return []
     from headrace.sources.fetch import refresh
     from headrace.sources.places import Places
 
     places = Places(settings.project, settings.downloads, settings.mirror, settings.download_budget_s)
-    changes = refresh(load_section(path, "collect", _Collect).sources, settings.project / "data" / "sources.lock", places)
-    for change in changes[:MAX_SHOWN]:
-        say(f"{change.what} {change.source}: {change.file}")
-    say(f"{len(changes):,} files of the sources came, went or changed" if changes else "no source has changed")
-    return len(changes)
+    sources = load_section(path, "collect", _Collect).sources
+    return refresh(sources, settings.project / "data" / "sources.lock", places, full=full)
+
+
+def in_words(changes: "list[Change]") -> list[str]:
+    """For people and logs: the first of them, and how many there are."""
+    if not changes:
+        return ["no source has changed"]
+    shown = [f"{change.what:<8} {change.source}: {change.file}" for change in changes[:MAX_SHOWN]]
+    return [
+        *shown,
+        f"{len(changes):,} {'file' if len(changes) == 1 else 'files'} came, went or changed: data/sources.lock is new",
+    ]

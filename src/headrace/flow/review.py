@@ -13,7 +13,7 @@ from headrace.errors import ConfigError, EngineError
 from headrace.flow.launcher import Launcher, Plan
 from headrace.project.preflight import check_params
 from headrace.project.review_page import Review, pictures, render
-from headrace.project.version import Objects, Version, remote_folder, versions
+from headrace.project.version import Contents, Version, remote_folder, versions
 from headrace.settings import Settings
 from headrace.state.branch import StateBranch
 from headrace.state.git import Repository
@@ -104,7 +104,7 @@ def _other_inputs(version: Version, stage: str) -> Iterator[str]:
             yield f"{path} is recorded otherwise than {output.stage} made it"
 
 
-def _missing(settings: Settings, launcher: Launcher, objects: Objects) -> tuple[list[str], str]:
+def _missing(settings: Settings, launcher: Launcher, objects: Contents) -> tuple[list[str], str]:
     """Outputs that the remote lacks, and a line on what was asked."""
     remote = default_remote(settings.project)
     if remote is None:

@@ -31,11 +31,10 @@ from headrace.flow.workspace import hold_workspace
 from headrace.params import did_you_mean
 from headrace.processes import ProcessId
 from headrace.settings import PREFECT_RUN, Settings
+from headrace.storage.dvc_output import is_noise
 from headrace.storage.dvc_remote import client_variables
 from headrace.storage.local import write_json
 from headrace.variables import variable
-
-DVC_NOISE = ("To track the changes", "To enable auto staging", "Updating lock file", "Generating lock file", "Use `dvc push`")
 
 PERMANENT = frozenset(
     {
@@ -171,7 +170,7 @@ class Run:
         with log_path.open("w", encoding="utf-8") as file:
 
             def take(line: str) -> None:
-                if not line.strip() or line.strip().startswith(DVC_NOISE) or line.startswith("\t"):
+                if is_noise(line):
                     return
                 lines.append(line)
                 file.write(line + "\n")

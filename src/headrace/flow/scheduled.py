@@ -41,14 +41,18 @@ def in_clone(run: Run, *, needs_outputs: bool = False) -> Iterator[None]:
         return
     # Git, merging and every kind of source: no other run needs them.
     from headrace.flow import checkout
-    from headrace.flow.refresh import refresh_sources
+    from headrace.flow.refresh import in_words, refresh_sources
     from headrace.flow.state_branch import carry, has_begun
 
     logger = get_run_logger()
     checkout.bring_back(run, pull=needs_outputs)
     try:
-        if not needs_outputs and refresh_sources(run.settings, logger.info):
-            run.launcher.forget()
+        if not needs_outputs:
+            changes = refresh_sources(run.settings)
+            for line in in_words(changes):
+                logger.info(line)
+            if changes:
+                run.launcher.forget()
         yield
         if has_begun(run.settings):
             carry(run.settings, logger.info)

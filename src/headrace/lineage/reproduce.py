@@ -18,18 +18,10 @@ from headrace.params import did_you_mean, read_yaml
 from headrace.processes import end_descendants
 from headrace.settings import Settings
 from headrace.storage.dvc_objects import Objects
+from headrace.storage.dvc_output import is_noise
 from headrace.storage.dvc_remote import cached
 from headrace.tracking.evidence import evaluation_values
 from headrace.tracking.live import machine_class
-
-DVC_NOISE = (
-    "To track the changes",
-    "To enable auto staging",
-    "Updating lock file",
-    "Generating lock file",
-    "Use `dvc push`",
-    "\t",
-)
 
 
 @dataclass(frozen=True)
@@ -207,7 +199,7 @@ def _dvc(tree: Worktree, *arguments: str, check: bool = True) -> str:
         raise
     if process.returncode == 0:
         return ""
-    lines = [line for line in said.decode("utf-8", "replace").splitlines() if line.strip() and not line.startswith(DVC_NOISE)]
+    lines = [line for line in said.decode("utf-8", "replace").splitlines() if not is_noise(line)]
     problem = " ".join(lines[-3:])[:500] or f"dvc ended with {process.returncode}"
     if check:
         raise DataError(f"dvc {arguments[0]} failed in the worktree: {problem}")

@@ -35,7 +35,7 @@ class Output:
     """Of a folder."""
 
 
-class Objects:
+class Contents:
     """Contents by DVC's hash: this machine's cache, else the remote.
 
     Args:
@@ -99,7 +99,7 @@ class Version:
     project: Path
     commit: str | None
     """None: as it lies here."""
-    objects: Objects
+    objects: Contents
 
     def file(self, name: str) -> bytes | None:
         """A file that git has, None when this version lacks it."""
@@ -191,8 +191,8 @@ class Version:
 
 
 def versions(settings: Settings, against: str | None, *, ask: Callable[[str], bytes | None]) -> tuple[Version, Version | None]:
-    """The project as it lies here, and as a commit has it; `ask` as of `Objects`."""
-    objects = Objects(settings, ask)
+    """The project as it lies here, and as a commit has it; `ask` as of `Contents`."""
+    objects = Contents(settings, ask)
     return Version(settings.project, None, objects), Version(settings.project, against, objects) if against else None
 
 

@@ -1,6 +1,6 @@
 """Read .zip and .tar archives that somebody else made, without trusting a word in them.
 
-Members are read as a stream; nothing is written unless `safe_extract` is asked to. Refused: absolute names, `..`, control
+Members are read as a stream; nothing is written. Refused: absolute names, `..`, control
 characters, links, devices, a name twice, an encrypted member, and more members, bytes or compression than the limits allow.
 """
 
@@ -81,18 +81,6 @@ def safe_name(name: str) -> str:
     return "/".join(parts)
 
 
-def safe_join(root: Path, name: str) -> Path:
-    """`root`/`name`, which surely lies below `root`.
-
-    Raises:
-        ValueError: as `safe_name`, or a link inside `root` leads out of it.
-    """
-    path = root / safe_name(name)
-    if not path.resolve().is_relative_to(root.resolve()):
-        raise ValueError("leads out of the folder through a link")
-    return path
-
-
 def iter_members(path: Path, *, label: str = "", limits: Limits = DEFAULT_LIMITS) -> Iterator[Member]:
     """The files of an archive in its own order; folders are passed over.
 
@@ -122,31 +110,6 @@ def iter_members(path: Path, *, label: str = "", limits: Limits = DEFAULT_LIMITS
                 if len(seen) > limits.max_members:
                     raise FormatError(f"{label} is refused: more than {limits.max_members} members.")
                 yield Member(clean, content)
-
-
-def safe_extract(path: Path, folder: Path, *, limits: Limits = DEFAULT_LIMITS) -> list[Path]:
-    """Write the files of an archive below `folder`, which must be empty or new; returns their paths.
-
-    Raises:
-        FormatError: as `iter_members`; two names differ only in case, or one is a folder of the other.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.iterdir()):
-        raise FormatError(f"{folder} is not empty; {path.name} is unpacked into a folder of its own.")
-    written: dict[str, Path] = {}
-    for member in iter_members(path, limits=limits):
-        key = member.name.casefold()
-        if key in written:
-            raise FormatError(f"{path.name} is refused: {member.name!r} and another member differ only in case.")
-        target = safe_join(folder, member.name)
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("xb") as file:
-                file.write(member.content)
-        except (FileExistsError, NotADirectoryError, IsADirectoryError):
-            raise FormatError(f"{path.name} is refused: {member.name!r} is a file and a folder at once.") from None
-        written[key] = target
-    return list(written.values())
 
 
 @contextmanager

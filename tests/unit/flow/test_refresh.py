@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from headrace.errors import ParamsError
-from headrace.flow.refresh import refresh_sources
+from headrace.flow.refresh import in_words, refresh_sources
 from headrace.settings import Settings
 from headrace.sources.snapshot import read_lock
 
@@ -26,21 +26,19 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def test_a_new_file_is_the_only_change(settings: Settings) -> None:
-    told: list[str] = []
-    assert refresh_sources(settings, told.append) == 1
-    assert refresh_sources(settings, told.append) == 0
+    assert [change.file for change in refresh_sources(settings)] == ["incoming/1.csv"]
+    assert in_words(refresh_sources(settings)) == ["no source has changed"]
     (settings.project / "incoming" / "2.csv").write_text("2\n")
 
-    assert refresh_sources(settings, told.append) == 1
-    assert told[2] == "no source has changed"
-    assert told[3] == "added here: incoming/2.csv"
+    told = in_words(refresh_sources(settings))
+    assert told == ["added    here: incoming/2.csv", "1 file came, went or changed: data/sources.lock is new"]
     assert len(read_lock(settings.project / "data" / "sources.lock").sources[0].files) == 2
 
 
 def test_a_project_without_sources_has_nothing_to_refresh(settings: Settings) -> None:
     (settings.project / "params.yaml").write_text("train: {}\n")
 
-    assert refresh_sources(settings, print) == 0
+    assert refresh_sources(settings) == []
     assert not (settings.project / "data").exists()
 
 
@@ -48,4 +46,4 @@ def test_a_wrong_source_is_named_as_everywhere(settings: Settings) -> None:
     (settings.project / "params.yaml").write_text(PARAMS.replace("kind: files", "kind: ftp"))
 
     with pytest.raises(ParamsError, match=r"collect\.sources"):
-        refresh_sources(settings, print)
+        refresh_sources(settings)

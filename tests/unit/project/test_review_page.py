@@ -6,7 +6,7 @@ import pytest
 
 from headrace.project import review_page
 from headrace.project.review_page import MARK, Review, render
-from headrace.project.version import Objects, Version
+from headrace.project.version import Contents, Version
 from headrace.settings import Settings
 
 GOOD = Review(
@@ -19,7 +19,7 @@ def here(tmp_path: Path) -> Version:
     (tmp_path / ".dvc").mkdir()
     for name in ("dvc.yaml", "dvc.lock", "params.yaml"):
         (tmp_path / name).write_text("{}\n")
-    return Version(tmp_path, None, Objects(Settings(project=tmp_path), lambda _: None))
+    return Version(tmp_path, None, Contents(Settings(project=tmp_path), lambda _: None))
 
 
 def test_the_verdict_stands_first(here: Version) -> None:
