@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.postgres import Postgres, postgres
@@ -15,7 +16,13 @@ SHARED = REPOSITORY.parent / "shared"
 
 
 def pytest_configure() -> None:
-    """Let the commands that tests start hear Ctrl-C: a shell that puts us into the background makes us deaf to it, and them."""
+    """Judge no test by the clock, and let the commands that tests start hear Ctrl-C.
+
+    A busy machine draws examples slowly. A shell that puts us into the background makes us deaf to Ctrl-C, and what we start.
+    """
+    settings, busy = hypothesis.settings, [hypothesis.HealthCheck.too_slow]
+    settings.register_profile("headrace", settings.default, deadline=None, suppress_health_check=busy)
+    settings.load_profile("headrace")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -72,7 +72,9 @@ def read_csv(folder: Path, content: str | bytes, *, name: str = "customers.csv",
     return list(read([SourceFile(name, path, "crm")], Options.model_validate({"label": "left", **settings})))
 
 
-def write_table(folder: Path, rows: Sequence[Mapping[str, str]], **columns: Mapping[str, Any]) -> None:
+def write_table(
+    folder: Path, rows: Sequence[Mapping[str, str]], *, classes: Sequence[str] = CLASSES, **columns: Mapping[str, Any]
+) -> None:
     """A data set folder of rows with their classes."""
     schema = options(**columns)
     raws = []
@@ -80,7 +82,7 @@ def write_table(folder: Path, rows: Sequence[Mapping[str, str]], **columns: Mapp
         payload = {name: value for name, value in row.items() if name != "left"}
         raws.append(RawRecord(payload, row["left"], "", "crm", f"row {number}", content=repr(sorted(row.items())).encode()))
     with ShardWriter(
-        folder, intake.record_schema(schema), task="tabular", classes=CLASSES, record=intake.record_info(schema)
+        folder, intake.record_schema(schema), task="tabular", classes=classes, record=intake.record_info(schema)
     ) as writer:
         if raws:
-            writer.write(intake.make_rows(raws, {name: number for number, name in enumerate(CLASSES)}, schema))
+            writer.write(intake.make_rows(raws, {name: number for number, name in enumerate(classes)}, schema))

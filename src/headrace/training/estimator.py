@@ -15,6 +15,7 @@ from headrace.params import Report
 from headrace.plugins import resolve
 from headrace.training.encoding import KEY, to_numbers
 from headrace.training.history import write_history
+from headrace.training.importance import measure_importance
 from headrace.training.job import Job
 from headrace.training.onnx_candidate import write_onnx_candidate
 from headrace.training.onnx_file import open_function
@@ -143,6 +144,9 @@ def fit_candidate(
     row = {"train_loss": train_loss, "validation_loss": loss, "validation_accuracy": accuracy}
     course = {name: value for name, value in row.items() if value is not None}
     job.tracker.log(1, course)
+    importance: Mapping[str, Any] = {}
+    if not params.refit:
+        importance = measure_importance(program, task, splits / "validation", description, seed=params.seed)
     write_onnx_candidate(
         job.model,
         found.program,
@@ -155,7 +159,7 @@ def fit_candidate(
         answers=answers,
         seed=params.seed,
         fingerprint=job.fingerprint,
-        training=report.model_dump(mode="json", exclude={"headline", "parameters"}),
+        training={**report.model_dump(mode="json", exclude={"headline", "parameters"}), **importance},
     )
     names = ["test"] if params.refit else ["validation", "test"]
     predict_splits(program, {name: splits / name for name in names}, job.predictions, task, description=description)

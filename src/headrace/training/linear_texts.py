@@ -19,14 +19,12 @@ from headrace.params import Section
 from headrace.training.estimator import Estimator, EstimatorReport, Lesson, fit_candidate
 from headrace.training.job import Job
 from headrace.training.options import TrainConfig
-from headrace.training.temperature import fit_temperature, softmax
+from headrace.training.temperature import NEVER, measure_temperature, scores_of_all, softmax
 
 if TYPE_CHECKING:
     from headrace.tasks.contract import Task
 
 OPSET = 17
-NEVER = -1e4
-"""Score of a class without a training record: its probability is 0."""
 
 
 class TermOptions(Section):
@@ -125,12 +123,9 @@ def _fit(lesson: Lesson, model: Any, *, weighting: str, calibrate: bool) -> Esti
     present, classes = model.classes_, lesson.classes
 
     def scores(counts: csr_matrix) -> np.ndarray:
-        found = model.decision_function(features(counts))
-        everything = np.full((len(found), classes), NEVER)
-        everything[:, present] = found if found.ndim == 2 else np.stack([np.zeros_like(found), found], axis=1)
-        return everything
+        return scores_of_all(model.decision_function(features(counts)), present, classes)
 
-    temperature = _temperature(scores, lesson, present) if calibrate else None
+    temperature = measure_temperature(scores, lesson.held_out, present) if calibrate else None
     divisor = temperature or 1.0
     coefficients, intercepts = model.coef_, model.intercept_
     if len(coefficients) == 1:  # of two classes, the second; the first has the score 0
@@ -144,17 +139,6 @@ def _fit(lesson: Lesson, model: Any, *, weighting: str, calibrate: bool) -> Esti
         temperature=temperature,
         problems=[" ".join(str(warning.message).split()).split(". ")[0] for warning in caught],
     )
-
-
-def _temperature(scores: Callable[[csr_matrix], np.ndarray], lesson: Lesson, present: np.ndarray) -> float:
-    if lesson.held_out is None:
-        raise ParamsError(
-            "how sure this model is gets measured on the validation split, and there is none. Set train.refit to false and "
-            "split.validation above 0."
-        )
-    x, y = lesson.held_out
-    known = np.isin(y, present)  # of a class that was never seen no temperature makes a probability
-    return fit_temperature(scores(x)[known], y[known])
 
 
 def linear_program(weights: np.ndarray, bias: np.ndarray, idf: np.ndarray | None) -> bytes:

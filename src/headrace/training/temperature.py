@@ -1,10 +1,15 @@
 """One number that makes a classifier as sure as it is right."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from headrace.errors import DataError
+from headrace.errors import DataError, ParamsError
+
+NEVER = -1e4
+"""Score of a class without a training record: its probability is 0."""
 
 SMALLEST, LARGEST = 0.1, 10.0
 """Where every record is right, the likelihood asks for no doubt at all: it is not followed that far."""
@@ -49,3 +54,33 @@ def softmax(scores: np.ndarray) -> np.ndarray:
     raised = np.exp(scores - scores.max(axis=1, keepdims=True))
     shares: np.ndarray = raised / raised.sum(axis=1, keepdims=True)
     return shares
+
+
+def scores_of_all(found: np.ndarray, present: np.ndarray, classes: int) -> np.ndarray:
+    """Scores (N, classes) from what a classifier decides between the classes `present`: (N,) between two, else (N, len(present))."""
+    everything = np.full((len(found), classes), NEVER)
+    everything[:, present] = found if found.ndim == 2 else np.stack([np.zeros_like(found), found], axis=1)
+    return everything
+
+
+def measure_temperature(
+    scores: Callable[[Any], np.ndarray], held_out: tuple[Any, np.ndarray] | None, present: np.ndarray
+) -> float:
+    """The temperature of a fitted classifier on the validation split.
+
+    Args:
+        scores: from records to scores (N, K).
+        held_out: records of the validation split and their labels.
+        present: classes that it was fitted on.
+
+    Raises:
+        ParamsError: there is no validation split.
+    """
+    if held_out is None:
+        raise ParamsError(
+            "how sure this model is gets measured on the validation split, and there is none. Set train.refit to false and "
+            "split.validation above 0."
+        )
+    x, y = held_out
+    known = np.isin(y, present)  # of a class that was never seen no temperature makes a probability
+    return fit_temperature(scores(x)[known], y[known])
