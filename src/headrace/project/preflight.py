@@ -76,7 +76,7 @@ def _nameless(project: Path, stages: Mapping[str, Any], values: Mapping[str, Any
                 continue
             path = project / fill(dep, values)
             if not path.exists():
-                others = [other.stem for other in path.parent.glob("[a-z]*.py")]
+                others = [other.stem for other in path.parent.glob("[a-z]*.py") if other.stem != "contract"]
                 hint = " `headrace lint --fix` lists the file it is in." if ":" in path.stem else did_you_mean(path.stem, others)
                 yield f"params.yaml: '{key.group(1)}' is '{path.stem}', but {fill(dep, values)} is not there.{hint}"
 

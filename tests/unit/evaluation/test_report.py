@@ -230,3 +230,15 @@ def test_data_and_training_are_told_in_sentences(project):
         "Validation accuracy peaks at 87.50 % in epoch 2 of 2",
     ):
         assert sentence in page
+
+
+def test_what_was_cut_off_is_said_of_texts_only(project):
+    """Rows are encoded as well, and nothing of them is cut off."""
+    train = project / "reports" / "train.json"
+    train.write_text(json.dumps({"epochs": 3, "encoding": {"columns": 8}}))
+    of_rows = build(project)
+    train.write_text(json.dumps({"epochs": 3, "encoding": {"truncated_tokens": 0.25, "unknown_tokens": 0.0}}))
+    of_texts = build(project)
+
+    assert "3 epochs." in of_rows
+    assert "25.0\N{NO-BREAK SPACE}% of the training tokens cut off" in of_texts

@@ -88,6 +88,17 @@ def test_a_name_without_its_file_is_refused_with_the_nearest_one(project: Path) 
 
 
 @pytest.mark.badinput
+def test_a_name_like_no_other_is_refused_with_all_there_are(project: Path) -> None:
+    """What a room asks of its modules is none of them."""
+    _write(project, "trainer: network", "trainer: zzz")
+
+    with pytest.raises(ParamsError, match=r"'zzz', but .* is not there\. Known: .*network") as refused:
+        check_params(project)
+
+    assert "contract" not in str(refused.value)
+
+
+@pytest.mark.badinput
 @pytest.mark.parametrize(
     ("right", "wrong", "told"),
     [

@@ -139,7 +139,7 @@ def _training(evidence: Evidence) -> dict[str, Any]:
         if value is not None:
             words.append(f"{value:,.0f} {text}")
     encoded = mapping(report.get("encoding"))
-    if encoded:
+    if "truncated_tokens" in encoded:
         cut, unknown = percent(encoded.get("truncated_tokens")), percent(encoded.get("unknown_tokens"))
         words.append(f"{cut} of the training tokens cut off, {unknown} outside the vocabulary")
     return {
