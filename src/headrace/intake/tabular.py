@@ -5,6 +5,7 @@ What a cell cannot be read as makes the record faulty; a blank is missing. Nothi
 
 import hashlib
 import math
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal, Self
@@ -19,7 +20,20 @@ from headrace.params import Section, did_you_mean
 _OWN = ("id", "label", "split", "source", "origin", "fault")
 """Columns that every record at rest has."""
 
-_FEATURES = ("numeric", "categorical", "ordinal", "date")
+FEATURES = ("numeric", "categorical", "ordinal", "date")
+"""Kinds that a model sees."""
+
+_KEYS_OF_ONE_KIND = (
+    ("order", "ordinal"),
+    ("values", "categorical"),
+    ("min", "numeric"),
+    ("max", "numeric"),
+    ("decimal", "numeric"),
+    ("written", "date"),
+)
+
+_DECIMAL_COMMA = re.compile(r"[-+]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?")
+"""As tasks/tabular.py has it, which imports nothing of ours, and is no dep of `collect`."""
 
 _EXACT = 2**53
 """Above it not every whole number is a float."""
@@ -47,9 +61,14 @@ class Column(Section):
     min: float | None = None
     """numeric: a record below it is quarantined."""
     max: float | None = None
+    decimal: Literal[","] | None = None
+    """numeric: "," where cells are written as 1.234,50; null: as 1234.50."""
     earliest: str = "1900-01-01"
     """date: an earlier one, such as 0001-01-01, is a faulty record."""
     latest: str = "2099-12-31"
+    written: str | None = None
+    """date: how cells are written, such as "%d.%m.%Y" or "%Y-%m-%d %H:%M:%S"; a time without a zone is then taken as UTC. null: as
+    2026-01-31, and a time must have a zone."""
     max_missing: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of the records that may lack a value; validation reports how many do. 0: a record without one is quarantined."""
     slice: bool = False
@@ -57,7 +76,7 @@ class Column(Section):
 
     @model_validator(mode="after")
     def _settings_are_used(self) -> Self:
-        for key, kind in (("order", "ordinal"), ("values", "categorical"), ("min", "numeric"), ("max", "numeric")):
+        for key, kind in _KEYS_OF_ONE_KIND:
             if getattr(self, key) is not None and self.kind != kind:
                 raise ValueError(f"{key} belongs to kind: {kind}, found kind: {self.kind}")
         if self.kind == "ordinal" and len(set(self.order or [])) < 2:
@@ -77,8 +96,8 @@ class RecordOptions(Section):
 
     @model_validator(mode="after")
     def _something_to_learn_from(self) -> Self:
-        if not any(column.kind in _FEATURES for column in self.columns.values()):
-            raise ValueError(f"no column is a feature: give one the kind {', '.join(_FEATURES)}")
+        if not any(column.kind in FEATURES for column in self.columns.values()):
+            raise ValueError(f"no column is a feature: give one the kind {', '.join(FEATURES)}")
         return self
 
 
@@ -140,7 +159,7 @@ def record_info(options: RecordOptions) -> dict[str, Any]:
         {
             "name": name,
             "column": at_rest(name),
-            "feature": column.kind in _FEATURES,
+            "feature": column.kind in FEATURES,
             **column.model_dump(mode="json", exclude_none=True, exclude={"earliest", "latest", "slice"}),
         }
         for name, column in _kept(options).items()
@@ -195,7 +214,7 @@ def _read(value: Any, name: str, column: Column, missing: frozenset[str]) -> Any
     if isinstance(text, str) and text.startswith("=") and len(text) > 1:
         raise ValueError(f"formula: {name}: {text[:60]!r} is a formula of a spreadsheet, not its value; export values")
     if column.kind == "numeric":
-        return _read_number(text, name)
+        return _read_number(text, name, column)
     if column.kind == "date":
         return _read_date(text, name, column)
     if isinstance(text, float) and text.is_integer():
@@ -203,9 +222,9 @@ def _read(value: Any, name: str, column: Column, missing: frozenset[str]) -> Any
     return str(text)
 
 
-def _read_number(value: Any, name: str) -> float:
+def _read_number(value: Any, name: str, column: Column) -> float:
     try:
-        number = float(value)
+        number = float(_with_a_point(value) if column.decimal and isinstance(value, str) else value)
     except (TypeError, ValueError):
         raise ValueError(f"not a number: {name}: {str(value)[:60]!r}") from None
     except OverflowError:
@@ -217,12 +236,22 @@ def _read_number(value: Any, name: str) -> float:
     return number
 
 
+def _with_a_point(text: str) -> str:
+    if not _DECIMAL_COMMA.fullmatch(text):
+        raise ValueError(text)
+    return text.replace(".", "").replace(",", ".")
+
+
 def _read_date(value: Any, name: str, column: Column) -> datetime:
     try:
-        moment = datetime.fromisoformat(value.isoformat() if isinstance(value, date) else str(value))
+        if column.written and not isinstance(value, date):
+            moment = datetime.strptime(str(value), column.written)  # noqa: DTZ007 - UTC below
+        else:
+            moment = datetime.fromisoformat(value.isoformat() if isinstance(value, date) else str(value))
     except ValueError:
-        raise ValueError(f"not a date: {name}: {str(value)[:60]!r} is not written as 2026-01-31") from None
-    if moment.tzinfo is None and (moment.hour or moment.minute or moment.second):
+        form = column.written or "2026-01-31"
+        raise ValueError(f"not a date: {name}: {str(value)[:60]!r} is not written as {form}") from None
+    if moment.tzinfo is None and not column.written and (moment.hour or moment.minute or moment.second):
         raise ValueError(f"local time: {name}: {str(value)[:60]!r} has no zone, so it is not known which moment is meant")
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     if not column.earliest <= moment.date().isoformat() <= column.latest:

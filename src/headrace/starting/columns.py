@@ -1,13 +1,12 @@
-"""The columns of a table as they stand: what each holds, how much is missing, from what to what. Nothing is changed by looking."""
+"""A table as it stands: how it is written, its columns, and which of them an option names."""
 
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from itertools import islice
-from typing import Any, Literal
+from typing import Any
 
 from headrace.errors import DataError, ParamsError
 from headrace.formats import csv as csv_format
@@ -15,53 +14,11 @@ from headrace.formats import jsonl, parquet
 from headrace.formats.opening import iter_lines
 from headrace.formats.record import SourceFile
 from headrace.params import did_you_mean
+from headrace.starting.cells import Column, Kind, describe, quoted
 from headrace.starting.contract import MAX_RECORDS, Request
 
-Kind = Literal["text", "category", "number", "date", "id", "constant", "empty"]
-
-MAX_CATEGORIES = 50
-"""Words with more different values are no category, unless each comes often."""
-MAX_REMEMBERED = 100_000
-"""Different values of a column that are told apart."""
-TEXT_WORDS = 3
-"""Words of the middle value from which a column is called text."""
-
 _FORMATS = (("csv", csv_format.TABLES), ("jsonl", jsonl.TABLES), ("parquet", parquet.TABLES))
-_DATES = ("%Y-%m-%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y")
 _DELIMITERS = ",;\t|"
-
-
-@dataclass
-class Column:
-    """One column."""
-
-    name: str
-    kind: Kind = "empty"
-    missing: int = 0
-    """Cells that hold nothing, or only spaces."""
-    distinct: int = 0
-    middle_words: int = 0
-    counts: Mapping[str, int] = field(default_factory=dict)
-    """Of each value, most frequent first; of a category, a number of few values or a constant."""
-    smallest: float | str | None = None
-    largest: float | str | None = None
-
-    def words(self) -> str:
-        """The column in a line."""
-        share = f", {self.missing:,} missing" if self.missing else ""
-        match self.kind:
-            case "text":
-                return f"text, {self.middle_words} words in the middle{share}"
-            case "category" | "constant":
-                return f"{self.kind}, {first_counts(self.counts)}{share}"
-            case "number":
-                few = f", {self.distinct} values" if self.counts else ""
-                return f"number, {short(self.smallest)} to {short(self.largest)}{few}{share}"
-            case "date":
-                return f"date, {self.smallest} to {self.largest}{share}"
-            case "id":
-                return "a value of its own in every row"
-        return "empty"
 
 
 @dataclass(frozen=True)
@@ -73,6 +30,8 @@ class Table:
     """Of the format, as far as they differ from its defaults: delimiter, encoding."""
     columns: Sequence[Column]
     rows: int
+    cells: Mapping[str, Sequence[Any]] = field(default_factory=dict, repr=False)
+    """Of each column, those of the rows that can be read."""
 
     def names(self) -> list[str]:
         """Of the columns."""
@@ -103,27 +62,29 @@ class Table:
             f"{option}: there is no column '{name}'.{meant if 'Did' in meant else likely} The columns are\n{self.listing()}"
         )
 
+    def check_label(self, label: Column) -> None:
+        """Refuse a label that has no classes.
+
+        Raises:
+            DataError: it has one value, none, or one for each row.
+        """
+        if label.kind in ("constant", "empty"):
+            raise DataError(
+                f"column '{label.name}' holds {label.words()} in all {self.rows:,} rows: a classifier needs two classes. "
+                f"Is it the right column? The columns are\n{self.listing()}"
+            )
+        rows = self.rows - label.missing
+        if label.distinct == rows:
+            raise DataError(
+                f"column '{label.name}' has a value of its own in each of its {rows:,} rows: it names records, not classes. "
+                f"The columns are\n{self.listing()}"
+            )
+
     def listing(self) -> str:
         """Every column in a line; of many, the first."""
         width = max((len(column.name) for column in self.columns[:30]), default=0)
         lines = [f"  {column.name:<{width}}  {column.words()}" for column in self.columns[:30]]
         return "\n".join([*lines, *([f"  and {len(self.columns) - 30} more"] if len(self.columns) > 30 else [])])
-
-
-def quoted(text: str) -> str:
-    """As a shell needs it."""
-    return text if text.replace("_", "").replace("-", "").isalnum() else f"'{text}'"
-
-
-def short(value: object) -> str:
-    """A number without noise."""
-    return f"{value:,.6g}" if isinstance(value, float | int) else str(value)
-
-
-def first_counts(counts: Mapping[str, int], limit: int = 6) -> str:
-    """'good (12), bad (3)', and how many more there are."""
-    shown = ", ".join(f"{name[:40]} ({count:,})" for name, count in islice(counts.items(), limit))
-    return shown + (f" and {len(counts) - limit} more" if len(counts) > limit else "")
 
 
 def table_format(files: Sequence[SourceFile]) -> str | None:
@@ -134,8 +95,13 @@ def table_format(files: Sequence[SourceFile]) -> str | None:
     return None
 
 
-def read_table(request: Request, format_name: str) -> Table:
+def read_table(request: Request, format_name: str, *, nothing: Collection[str] = ()) -> Table:
     """Look at every column.
+
+    Args:
+        request: what was typed.
+        format_name: of the files.
+        nothing: cells that mean that there is no value, besides blank ones.
 
     Raises:
         FormatError: the file cannot be read.
@@ -150,16 +116,22 @@ def read_table(request: Request, format_name: str) -> Table:
             options["delimiter"] = delimiter
     module: Any = {"csv": csv_format, "jsonl": jsonl, "parquet": parquet}[format_name]
     parsed = module.Options(label=None, **options)
-    values: dict[str, list[Any]] = {}
-    rows = 0
+    cells: dict[str, list[Any]] = {}
+    rows = read = 0
     for record in islice(module.read(request.files, parsed), MAX_RECORDS):
         rows += 1
-        if isinstance(record.payload, Mapping):
-            for name, value in record.payload.items():
-                values.setdefault(name, []).append(value)
-    if not values:
+        if not isinstance(record.payload, Mapping):
+            continue
+        for name, value in record.payload.items():
+            cells.setdefault(name, [None] * read).append(value)
+        read += 1
+        if len(record.payload) < len(cells):
+            for name in cells.keys() - record.payload.keys():
+                cells[name].append(None)
+    if not cells:
         raise DataError(f"{request.data} holds no row that can be read.")
-    return Table(format_name, options, [describe(name, found) for name, found in values.items()], rows)
+    found = [describe(name, column, nothing=nothing) for name, column in cells.items()]
+    return Table(format_name, options, found, rows, cells)
 
 
 def _delimiter(request: Request) -> str:
@@ -175,63 +147,3 @@ def _delimiter(request: Request) -> str:
         if width > cells and times >= 0.8 * widths.total():
             best, cells = sign, width
     return best
-
-
-def describe(name: str, values: Iterable[Any]) -> Column:
-    """What a column holds. Texts are read as people mean them: '12' is a number, '' and ' ' are missing."""
-    texts = [_as_text(value) for value in values]
-    present = [text for text in texts if text]
-    counts = Counter(islice(present, MAX_RECORDS)) if present else Counter()
-    column = Column(name, missing=len(texts) - len(present), distinct=min(len(counts), MAX_REMEMBERED))
-    if not present:
-        return column
-    lengths = sorted(len(text.split()) for text in present)
-    column.middle_words = lengths[len(lengths) // 2]
-    ranked = dict(counts.most_common())
-    numbers = _numbers(present)
-    if len(counts) == 1 and len(present) > 1:
-        column.kind, column.counts = "constant", ranked
-    elif (
-        len(counts) == len(present) >= 20
-        and column.middle_words == 1
-        and (numbers is None or all(n.is_integer() for n in numbers))
-    ):
-        column.kind = "id"
-    elif numbers is not None:
-        column.kind, column.smallest, column.largest = "number", min(numbers), max(numbers)
-        column.counts = ranked if len(counts) <= min(20, max(2, len(present) // 5)) else {}
-    elif dates := _dates(present):
-        column.kind, column.smallest, column.largest = "date", min(dates), max(dates)
-    elif column.middle_words >= TEXT_WORDS and len(counts) > min(MAX_CATEGORIES, len(present) // 2):
-        column.kind = "text"
-    elif len(counts) <= MAX_CATEGORIES or len(present) >= 20 * len(counts):
-        column.kind, column.counts = "category", ranked
-    else:
-        column.kind = "text"
-    return column
-
-
-def _as_text(value: Any) -> str:
-    if value is None or value != value:  # NaN, which is how tables without blanks write one
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return value.decode("utf-8", "replace").strip() if isinstance(value, bytes) else str(value).strip()
-
-
-def _numbers(texts: Sequence[str]) -> list[float] | None:
-    try:
-        found = [float(text) for text in texts]
-    except ValueError:
-        return None
-    return found if all(abs(number) != float("inf") and number == number for number in found) else None
-
-
-def _dates(texts: Sequence[str]) -> list[str]:
-    """As ISO dates; empty when one is no date."""
-    for form in _DATES:
-        try:
-            return [datetime.strptime(text[:10] if form == "%Y-%m-%d" else text, form).date().isoformat() for text in texts]  # noqa: DTZ007 - only the day counts
-        except ValueError:
-            continue
-    return []

@@ -60,6 +60,8 @@ class FirstLook:
     """What the data hold, a line each, for the terminal."""
     checks: Sequence[str] = field(default=())
     """What a person should look at, most important first."""
+    remarks: Mapping[str, str] = field(default_factory=dict)
+    """Comments on the columns of `collect.record.columns`: what in the data each was read off."""
 
 
 class Start(Protocol):

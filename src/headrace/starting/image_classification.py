@@ -9,7 +9,8 @@ from headrace.errors import ParamsError
 from headrace.formats import image_folder
 from headrace.formats.record import RawRecord
 from headrace.intake import image_classification as intake
-from headrace.starting.columns import first_counts, table_format
+from headrace.starting.cells import first_counts
+from headrace.starting.columns import table_format
 from headrace.starting.contract import FirstLook, Request
 from headrace.starting.measured import Measured, bad_fraction, check_classes, fault_checks, measure, rules
 from headrace.starting.texts import base_suite, judged_changes

@@ -13,7 +13,7 @@ import pyarrow as pa
 from headrace.errors import DataError
 from headrace.formats.record import RawRecord
 from headrace.intake.records import FIRST_ROWS, class_names, in_chunks
-from headrace.starting.columns import first_counts, short
+from headrace.starting.cells import first_counts, short
 from headrace.starting.contract import Rule
 
 MIN_CLASS_RECORDS = 10
@@ -33,7 +33,7 @@ class Measured:
     splits: Mapping[str, int]
     """Records by the split they come with, '' for none."""
     columns: Mapping[str, np.ndarray]
-    """Measured columns of the records that can be read; numbers, without the payload."""
+    """Columns of the records that can be read: label and measured numbers, or every one."""
 
     @property
     def bad(self) -> int:
@@ -41,7 +41,9 @@ class Measured:
         return sum(self.faults.values())
 
 
-def measure(read: Callable[[], Iterable[RawRecord]], intake: Any, options: Any, *, limit: int, what: str) -> Measured:
+def measure(
+    read: Callable[[], Iterable[RawRecord]], intake: Any, options: Any, *, limit: int, what: str, every_column: bool = False
+) -> Measured:
     """Read records as `collect` does, and keep what was measured of them.
 
     Args:
@@ -50,6 +52,7 @@ def measure(read: Callable[[], Iterable[RawRecord]], intake: Any, options: Any, 
         options: of one record, typed by the intake.
         limit: of records; the first ones are measured.
         what: the data, for messages.
+        every_column: keep all of them, not only numbers; for records without a large payload.
 
     Raises:
         DataError: no record, or not two classes of enough records.
@@ -70,14 +73,19 @@ def measure(read: Callable[[], Iterable[RawRecord]], intake: Any, options: Any, 
     for chunk in in_chunks(chain(first, records), info):
         table = intake.make_rows(chunk, labels, settled)
         rows += table.num_rows
-        faults.update(fault.partition(":")[0] for fault in table["fault"].to_pylist() if fault)
+        faults.update(_kind(fault) for fault in table["fault"].to_pylist() if fault)
         splits.update(table["split"].to_pylist())
         readable = table.filter(pa.array([not fault for fault in table["fault"].to_pylist()], pa.bool_()))
-        kept.append(readable.select([name for name in readable.column_names if _is_number(readable.schema.field(name).type)]))
+        kept.append(readable.select([field.name for field in readable.schema if every_column or _is_number(field.type)]))
     whole = pa.concat_tables(kept)
     columns = {name: whole[name].to_numpy() for name in whole.column_names}
-    counts = np.bincount(columns.pop("label"), minlength=len(names)) if whole.num_rows else np.zeros(len(names), int)
+    counts = np.bincount(columns["label"], minlength=len(names)) if whole.num_rows else np.zeros(len(names), int)
     return Measured(rows, dict(zip(names, counts.tolist(), strict=True)), dict(faults.most_common()), dict(splits), columns)
+
+
+def _kind(fault: str) -> str:
+    """Of a fault, without the cell."""
+    return "no label" if fault == "label: empty" else fault.partition(":")[0]
 
 
 def _is_number(kind: pa.DataType) -> bool:
@@ -157,14 +165,19 @@ def rules(measured: Measured, suite: Sequence[Mapping[str, Any]]) -> tuple[list[
     return found, refused
 
 
+def limits(smallest: float, largest: float, *, whole: bool) -> tuple[float | int, float | int]:
+    """Half the smallest and twice the largest value, rounded away from the data."""
+    lowest = _round(smallest / 2 if smallest > 0 else smallest * 2, down=True, whole=whole)
+    return lowest, _round(largest * 2 if largest > 0 else largest / 2, down=False, whole=whole)
+
+
 def _between(line: Mapping[str, Any], values: np.ndarray, outside: int) -> Rule:
     """Half the smallest to twice the largest value, within the task's own limits."""
     smallest, middle, largest = (float(np.quantile(values, q)) for q in (0, 0.5, 1))
     low, high = line.get("min_value"), line.get("max_value")
     whole = bool(np.issubdtype(values.dtype, np.integer))
-    lowest = _round(smallest / 2 if smallest > 0 else smallest * 2, down=True, whole=whole)
-    highest = _round(largest * 2 if largest > 0 else largest / 2, down=False, whole=whole)
-    limits = {
+    lowest, highest = limits(smallest, largest, whole=whole)
+    drawn = {
         "min_value": lowest if low is None else max(low, lowest),
         "max_value": highest if high is None else min(high, highest),
     }
@@ -175,9 +188,9 @@ def _between(line: Mapping[str, Any], values: np.ndarray, outside: int) -> Rule:
         told += f". {outside:,} of them are refused by the task's own limit"
     head = {key: value for key, value in line.items() if key not in ("min_value", "max_value", "reason")}
     reason = str(line.get("reason", ""))
-    if not reason.endswith("out of range") and limits != {"min_value": low, "max_value": high}:
+    if not reason.endswith("out of range") and drawn != {"min_value": low, "max_value": high}:
         reason = f"number of {line['column']} out of range" if whole else f"{line['column']} out of range"
-    return Rule({**head, **limits, "reason": reason}, f"{told}.")
+    return Rule({**head, **drawn, "reason": reason}, f"{told}.")
 
 
 def _round(value: float, *, down: bool, whole: bool) -> float | int:

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from headrace.errors import DataError, ParamsError
+from headrace.errors import ParamsError
 from headrace.formats import csv, jsonl, parquet, text_folder
 from headrace.formats.record import RawRecord
 from headrace.intake import text_classification as intake
-from headrace.starting.columns import Column, Table, read_table, table_format
+from headrace.starting.columns import Table, read_table, table_format
 from headrace.starting.contract import MAX_RECORDS, FirstLook, Request
 from headrace.starting.measured import Measured, bad_fraction, check_classes, fault_checks, measure, rules
 from headrace.starting.texts import base_suite, judged_changes
@@ -69,7 +69,7 @@ def _columns(request: Request, table: Table) -> tuple[dict[str, Any], Sequence[s
         raise ParamsError(f"--text and --label are both '{text.name}'; the columns are\n{table.listing()}")
     if text.kind in ("number", "date", "id", "constant", "empty"):
         raise ParamsError(f"--text: column '{text.name}' holds no text ({text.words()}); the columns are\n{table.listing()}")
-    _check_label(label, table)
+    table.check_label(label)
     options: dict[str, Any] = {**table.options, "payload": text.name, "label": label.name}
     meant = {text.name: "--text", label.name: "--label"}
     if request.split is not None:
@@ -79,20 +79,6 @@ def _columns(request: Request, table: Table) -> tuple[dict[str, Any], Sequence[s
     width = max(len(column.name) for column in table.columns)
     shown = [f"{c.name:<{width}}  {meant.get(c.name, 'left out'):<8}  {c.words()}" for c in table.columns[:12]]
     return options, [*shown, *([f"and {len(table.columns) - 12} more columns, left out"] if len(table.columns) > 12 else [])]
-
-
-def _check_label(label: Column, table: Table) -> None:
-    if label.kind in ("constant", "empty"):
-        raise DataError(
-            f"column '{label.name}' holds {label.words()} in all {table.rows:,} rows: a classifier needs two classes. "
-            f"Is it the right column? The columns are\n{table.listing()}"
-        )
-    rows = table.rows - label.missing
-    if label.distinct == rows:
-        raise DataError(
-            f"column '{label.name}' has a value of its own in each of its {rows:,} rows: it names records, not classes. "
-            f"The columns are\n{table.listing()}"
-        )
 
 
 def _training(measured: Measured) -> dict[str, tuple[Any, str]]:

@@ -68,13 +68,16 @@ def params_text(name: str, look: FirstLook, *, source: Mapping[str, Any], model:
     plain = YAML()
     plain.width = _LINE
     plain.indent(mapping=2, sequence=4, offset=2)
+    plain.representer.add_representer(type(None), lambda made, _: made.represent_scalar("tag:yaml.org,2002:null", "null"))
     recipe = template(f"recipe_{look.recipe}.yaml")
     rest = recipe[recipe.index("\nvalidate:") :]
     written = StringIO()
     collect = CommentedMap({key: value for key, value in look.collect.items() if value not in ({}, None)})
     for key in ("options", "record", "classes"):
         if key in collect:
-            collect[key] = _flow(collect[key])
+            collect[key] = _flow(collect[key]) if key != "record" or not look.remarks else _block(collect[key])
+    for described, remark in look.remarks.items():
+        plain.width = max(plain.width, _explain(collect["record"]["columns"], described, remark))
     collect["sources"] = [dict(source)]
     plain.dump(CommentedMap({"collect": collect}), written)
     head = f"# {name}: every number that can change a result, one section per stage. Made by `headrace init`; it is yours to edit.\n\n"
@@ -102,6 +105,30 @@ def _flow(value: Any) -> Any:
     made: Any = CommentedMap(value) if isinstance(value, dict) else CommentedSeq(value)
     made.fa.set_flow_style()
     return made
+
+
+def _block(record: Mapping[str, Any]) -> Any:
+    """A schema of columns, one to a line."""
+    from ruamel.yaml.comments import CommentedMap
+
+    columns = CommentedMap({name: _flow(column) for name, column in record["columns"].items()})
+    return CommentedMap({"columns": columns, **{key: _flow(value) for key, value in record.items() if key != "columns"}})
+
+
+def _explain(columns: Any, name: str, remark: str) -> int:
+    """A comment behind the line of a column, or above it where there is no room; the width of the line without it."""
+    line = f"      {name}: {_plain_line(columns[name])}"
+    if len(line) + len(remark) + 5 <= _LINE:
+        columns.yaml_add_eol_comment(remark, name, column=min(len(line) + 3, _LINE))
+    else:
+        columns.yaml_set_comment_before_after_key(name, before="\n".join(_wrapped(remark)), indent=6)
+    return len(line) + 1
+
+
+def _wrapped(remark: str) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(remark, _LINE - 8)
 
 
 def _comment_column(node: Any, key: str) -> int:
@@ -155,10 +182,14 @@ def _comment(text: str) -> list[str]:
 
 
 def _in_line(rule: Rule) -> str:
+    return _plain_line(rule.body)
+
+
+def _plain_line(body: Mapping[str, Any]) -> str:
     from ruamel.yaml import YAML
 
     plain = YAML()
     plain.width = 10_000
     written = StringIO()
-    plain.dump(_flow(dict(rule.body)), written)
+    plain.dump(_flow(dict(body)), written)
     return written.getvalue().strip()

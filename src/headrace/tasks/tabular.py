@@ -6,6 +6,7 @@ A raw row is a mapping of column names to values as a CSV file, a database or a 
 
 import hashlib
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -26,6 +27,9 @@ _FARTHEST = 8.0
 """Standard deviations from the mean at which a number is cut off: one wild value moves no prediction further."""
 
 _DAY_S = 86_400.0
+
+_DECIMAL_COMMA = re.compile(r"[-+]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?")
+"""1234,50 or 1.234,50, not 1234.50: a point that may be of thousands is not guessed at."""
 
 
 def inputs(table: "pa.Table", record: Mapping[str, Any]) -> np.ndarray:
@@ -132,7 +136,7 @@ def _fit_number(spec: Mapping[str, Any], values: np.ndarray, fill: str) -> tuple
         "std": float(known.std()) or 1.0 if len(known) else 1.0,
         "flag": bool(empty),
     }
-    return ({**entry, "order": spec["order"]} if spec["kind"] == "ordinal" else entry), empty
+    return {**entry, **{key: spec[key] for key in ("order", "decimal", "written") if key in spec}}, empty
 
 
 def encode(rows: np.ndarray, encoding: Mapping[str, Any]) -> np.ndarray:
@@ -186,13 +190,29 @@ def _to_number(value: Any, spec: Mapping[str, Any], missing: frozenset[str]) -> 
         return math.nan
     try:
         if spec["kind"] == "date":
-            text = value.isoformat() if hasattr(value, "isoformat") else str(value).strip()
-            moment = datetime.fromisoformat(text)
+            moment = _moment(value, spec.get("written"))
             return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() / _DAY_S
-        number = float(value)
+        number = float(_number_text(value, spec.get("decimal")))
     except (TypeError, ValueError, OverflowError):
         return math.nan
     return number if math.isfinite(number) else math.nan
+
+
+def _moment(value: Any, written: str | None) -> datetime:
+    text = value.isoformat() if hasattr(value, "isoformat") else str(value).strip()
+    if written and isinstance(value, str):
+        try:
+            return datetime.strptime(text, written)  # noqa: DTZ007 - the caller takes it as UTC
+        except ValueError:
+            pass  # as records at rest and JSON have it
+    return datetime.fromisoformat(text)
+
+
+def _number_text(value: Any, decimal: str | None) -> Any:
+    """A cell as float() reads it: of '1.234,50' with `decimal` ',' it is '1234.50', of what is not written so None; no text stays."""
+    if decimal is None or not isinstance(value, str):
+        return value
+    return value.replace(".", "").replace(",", ".") if _DECIMAL_COMMA.fullmatch(value.strip()) else None
 
 
 def _name(value: Any, missing: frozenset[str]) -> str | None:

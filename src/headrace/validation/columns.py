@@ -68,11 +68,16 @@ def refuse_leaks(frame: pd.DataFrame, record: Mapping[str, Any], *, threshold: f
 
 
 def told_by(values: "pd.Series[Any]", labels: np.ndarray, halves: np.ndarray) -> float:
-    """Share of the mistakes of guessing the most frequent class that are avoided by knowing one column, from 0 to 1.
+    """Share of the mistakes of guessing the most frequent class that are avoided by knowing one column, or only whether it has a value.
 
     Each half of the records (`halves`, bool) is judged by the other: a column of names, each of which occurs once, tells nothing.
     """
-    codes = _codes(values)
+    missing = values.isna().to_numpy()
+    present = _avoided(missing.astype(np.int64), labels, halves) if missing.any() else 0.0
+    return max(present, _avoided(_codes(values), labels, halves))
+
+
+def _avoided(codes: np.ndarray, labels: np.ndarray, halves: np.ndarray) -> float:
     right = guessed = 0
     for fitted, judged in ((halves, ~halves), (~halves, halves)):
         if not fitted.any():

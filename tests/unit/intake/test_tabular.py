@@ -165,3 +165,38 @@ def test_a_broken_file_is_refused_as_a_whole(tmp_path, content, message):
     """Never a shorter table: truncated gzip and quotes, latin-1, every row one cell longer, a header twice, no rows."""
     with pytest.raises(FormatError, match=message):
         read_csv(tmp_path, content)
+
+
+@pytest.mark.parametrize(("cell", "number"), [("1.234,50", 1234.5), ("12,5", 12.5), ("7", 7.0), (3.5, 3.5)])
+def test_a_decimal_comma_is_read_where_it_is_declared(cell, number):
+    """As half of Europe writes numbers."""
+    column = intake.Column(kind="numeric", decimal=",")
+
+    assert intake._read(cell, "fee", column, frozenset({""})) == number
+
+
+@pytest.mark.badinput
+def test_a_point_beside_a_decimal_comma_is_no_number():
+    """1.5 could be fifteen."""
+    with pytest.raises(ValueError, match=r"not a number: fee: '1\.5'"):
+        intake._read("1.5", "fee", intake.Column(kind="numeric", decimal=","), frozenset({""}))
+
+
+@pytest.mark.parametrize(
+    ("written", "cell", "moment"),
+    [
+        ("%d.%m.%Y", "31.01.2024", "2024-01-31T00:00:00+00:00"),
+        ("%Y-%m-%d %H:%M:%S", "2024-01-31 12:30:00", "2024-01-31T12:30:00+00:00"),
+    ],
+)
+def test_a_date_is_read_as_it_is_written(written, cell, moment):
+    """And a time without a zone is then one of UTC."""
+    column = intake.Column(kind="date", written=written)
+
+    assert intake._read(cell, "since", column, frozenset({""})).isoformat() == moment
+
+
+@pytest.mark.badinput
+def test_a_date_that_is_written_otherwise_is_a_fault():
+    with pytest.raises(ValueError, match=r"is not written as %d\.%m\.%Y"):
+        intake._read("2024-01-31", "since", intake.Column(kind="date", written="%d.%m.%Y"), frozenset({""}))

@@ -8,44 +8,13 @@ import pytest
 
 from headrace.errors import ParamsError
 from headrace.formats.record import SourceFile
-from headrace.starting.columns import Table, describe, read_table, table_format
+from headrace.starting.cells import describe
+from headrace.starting.columns import Table, read_table, table_format
 from headrace.starting.contract import Request
 
 
 def request_for(path: Path, **options: str) -> Request:
     return Request(path, [SourceFile(path.name, path, "data")], **options)
-
-
-@pytest.mark.parametrize(
-    ("values", "kind"),
-    [
-        (["12", "7.5", "-3"], "number"),
-        ([1, 2, None], "number"),
-        (["2024-01-31", "2025-12-01"], "date"),
-        (["31.01.2024", "01.12.2025"], "date"),
-        (["yes", "no", "yes", "no"], "category"),
-        (["same", "same"], "constant"),
-        (["", " ", None], "empty"),
-        ([f"C-{number:04}" for number in range(40)], "id"),
-        ([float(number) for number in range(40)], "id"),
-        ([number + 0.5 for number in range(40)], "number"),
-        ([f"the film number {number} was fine" for number in range(90)], "text"),
-    ],
-)
-def test_the_kind_of_a_column_is_what_a_person_would_say(values, kind):
-    """A wrong guess becomes a wrong first suite."""
-    assert describe("x", values).kind == kind
-
-
-def test_blanks_count_as_missing():
-    """Telco churn has eleven ' ' among its numbers."""
-    column = describe("charges", ["29.85", " ", "", None, "56.95"])
-
-    assert (column.kind, column.missing, column.smallest, column.largest) == ("number", 3, 29.85, 56.95)
-
-
-def test_categories_are_counted_most_frequent_first():
-    assert describe("stars", ["b", "a", "b"]).counts == {"b": 2, "a": 1}
 
 
 def test_a_semicolon_is_found_to_be_the_delimiter(tmp_path):

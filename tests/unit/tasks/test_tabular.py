@@ -181,3 +181,19 @@ def test_rows_that_differ_in_few_columns_are_near(tmp_path):
 
     assert (keys[0] == keys[1]).any()
     assert task.are_near_duplicates(inputs[[0, 0]], inputs[[1, 2]], 0.2).tolist() == [True, False]
+
+
+def test_raw_cells_are_read_as_collect_read_them():
+    """A caller sends '1.234,50' and '31.01.2024' as the file has them; the rows of training are at rest."""
+    record = {
+        "missing_values": [""],
+        "columns": [
+            {"name": "fee", "kind": "numeric", "feature": True, "column": "fee", "decimal": ","},
+            {"name": "since", "kind": "date", "feature": True, "column": "since", "written": "%d.%m.%Y"},
+        ],
+    }
+    at_rest = rows({"fee": 1234.5, "since": "2024-01-31T00:00:00+00:00"}, {"fee": 10.0, "since": "2024-02-29T00:00:00+00:00"})
+    encoding = task.fit_encoding([at_rest], record=record, min_count=1, max_categories=10, fill="median")
+    raw = rows({"fee": "1.234,50", "since": "31.01.2024"}, {"fee": "10", "since": "29.02.2024"})
+
+    assert np.array_equal(task.encode(raw, encoding), task.encode(at_rest, encoding))

@@ -120,6 +120,14 @@ def test_a_time_can_give_the_label_away():
     assert told_by(times.where(labels == 1), labels, halves) == 1
 
 
+def test_whether_there_is_a_value_can_give_the_label_away():
+    """The date of a refund: a day of its own for each, and only for those who left."""
+    labels, halves = np.arange(400) // 200, np.arange(400) % 2 == 0
+    days = pd.Series([f"day {number}" if label else None for number, label in enumerate(labels)])
+
+    assert told_by(days, labels, halves) == 1
+
+
 @pytest.mark.badinput
 def test_one_class_and_one_half_are_no_obstacle():
     """There are no mistakes to avoid; the rule about classes speaks."""
