@@ -81,6 +81,8 @@ class Promotion(Report):
     allowed: float = 0.0
     """What the look may spend of the year's error budget: better means p is at most this. 0 with require not_worse."""
     test_digest: str = ""
+    fingerprint: str = ""
+    """Of the candidate it was about, as in reports/evaluate.json: it says nothing of the next one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,14 +119,19 @@ def register_package(settings: Settings, *, say: Say) -> Told:
 
 
 def promote_challenger(settings: Settings, *, approve: bool = False) -> Told:
-    """Compare challenger and champion on the challenger's test split, and decide; writes reports/promotion.json."""
+    """Compare challenger and champion on the challenger's test split, and decide; writes reports/promotion.json.
+
+    A candidate that the gate refused has no decision: that of an earlier one is removed.
+    """
     # Here: Arrow and scipy.stats come with it, and whoever rolls back in an emergency waits for neither.
     from headrace.registry.promotion import Workspace, promote
 
     project = settings.project
     verdict = _read(project / "reports" / "evaluate.json")["verdict"]
     model = _section(settings, "register", RegisterParams).model
+    report = project / "reports" / "promotion.json"
     if verdict.get("allowed") is not True:
+        report.unlink(missing_ok=True)
         return Told(
             f"{model}: nothing to promote", ("The gate of `evaluate` refused the candidate; `headrace register` says why.",)
         )
@@ -138,7 +143,7 @@ def promote_challenger(settings: Settings, *, approve: bool = False) -> Told:
             package=_there(project / "models" / "package", "package"),
             predictions=_there(project / "reports" / "predictions.parquet", "train"),
             test=_there(project / "data" / "splits" / "test", "split"),
-            report=project / "reports" / "promotion.json",
+            report=report,
             ledger=settings.ledger,
             cache=settings.state_home,
             project=project,

@@ -83,7 +83,7 @@ def promote(
         else:
             outcome = _decide(client, params, model, challenger, package, champion, workspace, actor, approve=approve)
             if outcome.decision == "promoted":
-                evidence = outcome.model_dump(mode="json")
+                evidence = outcome.model_dump(mode="json", exclude={"fingerprint"})
                 crown(
                     client,
                     workspace.ledger,
@@ -95,7 +95,7 @@ def promote(
                     evidence=evidence,
                     shared=workspace.shared,
                 )
-        return outcome
+        return outcome.model_copy(update={"fingerprint": package.fingerprint})
 
     with service_errors(store.uri):
         outcome = decide(workspace.ledger, workspace.shared, attempt)

@@ -55,7 +55,9 @@ def finished(tmp_path_factory, saved_in, probabilities) -> Path:
     saved, labels = saved_in(folder), np.arange(60) % 3
     saved.save(labels, probabilities(labels, 3))
     saved.save_baselines(labels, majority=np.zeros(60), rbf_svm=np.where(np.arange(60) % 7, labels, 0))
-    (folder / "model.json").write_text(json.dumps({"format": 1, "task": "image_classification", "classes": CLASSES}))
+    (folder / "model.json").write_text(
+        json.dumps({"format": 1, "task": "image_classification", "classes": CLASSES, "fingerprint": "f00d"})
+    )
     root = folder / "project"
     plots = root / "reports/plots/evaluate"
     params = Params(evaluation="classification", resamples=500, max_regression=1.0)
@@ -173,12 +175,16 @@ def test_champion_stands_beside_the_baselines(project):
     """What ships is judged against what runs."""
     numbers = {"difference": 0.02, "low": -0.01, "high": 0.05, "records": 60, "champion_correct": 45}
     promotion = {"decision": "promoted", "challenger_version": 4, "champion_version": 3, "reasons": ["Not worse."], **numbers}
-    (project / "reports/promotion.json").write_text(json.dumps(promotion))
-
+    of = json.loads((project / "reports/evaluate.json").read_text())["fingerprint"]
+    (project / "reports/promotion.json").write_text(json.dumps({**promotion, "fingerprint": of}))
     page = build(project)
+    (project / "reports/promotion.json").write_text(json.dumps({**promotion, "fingerprint": "of an earlier candidate"}))
+    later = build(project)
 
     assert "Promoted: version 4 is the champion." in page
     assert "champion, version 3" in page
+    assert "Promoted" not in later
+    assert "champion, version 3" not in later
 
 
 def test_page_is_written_whole(project):

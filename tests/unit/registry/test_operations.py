@@ -1,11 +1,12 @@
-"""What a person reads of the year's error budget."""
+"""What a person reads of the year's error budget, and of a candidate that is no challenger."""
 
+import json
 from datetime import UTC, datetime
 
 import pytest
 
 from headrace.registry.ledger import append
-from headrace.registry.operations import budget_in_words, past
+from headrace.registry.operations import budget_in_words, past, promote_challenger
 from headrace.settings import load_settings
 
 
@@ -61,3 +62,17 @@ def test_without_a_budget_none_is_told(project, section, words):
     told = budget_in_words(project(section))
 
     assert words in told if words else told == ""
+
+
+def test_a_refused_candidate_leaves_no_decision_about_an_earlier_one(project):
+    """The page would call it the champion, and a message would give the reasons of another refusal."""
+    settings = project("promote: {}")
+    reports = settings.project / "reports"
+    reports.mkdir()
+    (reports / "evaluate.json").write_text(json.dumps({"verdict": {"allowed": False}}))
+    (reports / "promotion.json").write_text(json.dumps({"decision": "promoted"}))
+
+    told = promote_challenger(settings)
+
+    assert told.headline == "digits: nothing to promote"
+    assert not (reports / "promotion.json").exists()

@@ -137,7 +137,7 @@ def _training(evidence: Evidence) -> dict[str, Any]:
     for key, text in (("parameters", "weights"), ("samples", "training samples"), ("epochs", "epochs"), ("steps", "steps")):
         value = number(report.get(key))
         if value is not None:
-            words.append(f"{value:,.0f} {text}")
+            words.append(f"{value:,.0f} {text.removesuffix('s') if value == 1 else text}")
     encoded = mapping(report.get("encoding"))
     if "truncated_tokens" in encoded:
         cut, unknown = percent(encoded.get("truncated_tokens")), percent(encoded.get("unknown_tokens"))

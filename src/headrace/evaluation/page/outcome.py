@@ -77,6 +77,8 @@ def describe_outcome(evidence: Evidence) -> dict[str, Any]:
     if not metrics or not verdict:
         return {"present": False}
     promotion = evidence.report("promotion")
+    if promotion.get("fingerprint") != report.get("fingerprint"):
+        promotion = {}  # of an earlier candidate
     figures = figure_titles(report)
     details = mapping(report.get("details"))
     score, digits = str(report.get("score", "")), digits_for(count(report.get("test_records")))
