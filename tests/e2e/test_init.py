@@ -2,6 +2,7 @@
 
 import csv
 import json
+import random
 import re
 import shutil
 import subprocess
@@ -89,6 +90,49 @@ def write(folder, options):
 ''',
 }
 
+OWN_TABLE = {
+    "diary.py": '''
+"""A customer to a line, as `key=value` pairs."""
+
+from headrace.formats.opening import iter_lines
+from headrace.formats.record import RawRecord
+from headrace.params import Section
+
+
+class Options(Section):
+    label: str
+
+
+def read(files, options):
+    for file in files:
+        for number, line in enumerate(iter_lines(file), start=1):
+            row = dict(pair.split("=") for pair in line.split(";"))
+            label = row.pop(options.label)
+            yield RawRecord(row, label, "", file.source, f"{file.name}:line {number}", content=line.encode())
+''',
+    "costs.py": '''
+"""The evaluation of classes, and what the wrong answers cost."""
+
+from dataclasses import replace
+
+from pydantic import Field
+
+from headrace.evaluation import classification
+from headrace.evaluation.classification import draw
+
+
+class Options(classification.Options):
+    cost_of_a_mistake: float = Field(gt=0)
+    """In euros."""
+
+
+def judge(predictions, baselines, model, options):
+    judged = classification.judge(predictions, baselines, model, options)
+    cost = float((1 - judged.scores).mean()) * options.cost_of_a_mistake
+    return replace(judged, metrics={**judged.metrics, "mean_cost": cost})
+''',
+}
+
 
 @pytest.fixture(scope="module")
 def install(tmp_path_factory: pytest.TempPathFactory) -> Install:
@@ -132,7 +176,21 @@ def use(project: Checkout, installed: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory, prefect_server: str, shared_data: Path, install: Install) -> Checkout:
+def installed(install: Install) -> Path:
+    """The first version."""
+    return install("0.1.0")
+
+
+def outside(top: Path, prefect_server: str, installed: Path) -> Checkout:
+    """A folder without a project, for `headrace init`."""
+    (top / "gitconfig").write_text("[user]\n\tname = Tester\n\temail = tester@example.invalid\n")
+    made = Checkout(top, top / "home", {"PREFECT_API_URL": prefect_server, "GIT_CONFIG_GLOBAL": str(top / "gitconfig")})
+    use(made, installed)
+    return made
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, prefect_server: str, shared_data: Path, installed: Path) -> Checkout:
     """A project from 160 real articles in a table with capitals and spaces in its names."""
     top = tmp_path_factory.mktemp("own")
     taken: Counter[str] = Counter()
@@ -145,13 +203,10 @@ def project(tmp_path_factory: pytest.TempPathFactory, prefect_server: str, share
             if content is not None and kind in ("sport", "tech") and taken[kind] < 80:
                 taken[kind] += 1
                 rows.writerow([taken.total(), " ".join(content.read().decode("latin-1").split()[:60]), kind])
-    variables = {"PREFECT_API_URL": prefect_server, "GIT_CONFIG_GLOBAL": str(top / "gitconfig")}
-    (top / "gitconfig").write_text("[user]\n\tname = Tester\n\temail = tester@example.invalid\n")
-    outside = Checkout(top, top / "home", variables)
-    use(outside, install("0.1.0"))
+    place = outside(top, prefect_server, installed)
     columns = ["--text", "Body Text", "--label", "Kind"]
-    told = outside.headrace("init", "My Project", "--task", "text-classification", "--data", "My Articles.csv", *columns).stdout
-    made = Checkout(top / "My Project", top / "home", outside.variables)
+    told = place.headrace("init", "My Project", "--task", "text-classification", "--data", "My Articles.csv", *columns).stdout
+    made = Checkout(top / "My Project", place.home, place.variables)
     made.variables["TOLD"] = told
     return made
 
@@ -289,3 +344,68 @@ def test_an_upgrade_reruns_the_stage_whose_revision_rose_in_a_customised_project
         name for name in ("collect", "validate", "split", "augment", "baseline", "train") if states[name] != "unchanged"
     } == set()
     assert states["evaluate"] == "ran"
+
+
+@pytest.fixture(scope="module")
+def customers(tmp_path_factory: pytest.TempPathFactory, prefect_server: str, installed: Path) -> Checkout:
+    """A project from 300 rows with semicolons, decimal commas, days first, blanks and a column that knows the answer."""
+    top = tmp_path_factory.mktemp("table")
+    drawn = random.Random(5)
+    with (top / "customers.csv").open("w") as file:
+        rows = csv.writer(file, delimiter=";")
+        rows.writerow(["customer", "joined", "fee", "plan", "refunded", "left"])
+        for number in range(300):
+            fee, plan = drawn.uniform(5, 95), drawn.choice(["basic", "full", ""])
+            leaves = (fee > 50) != (drawn.random() < 0.1)
+            day = f"{1 + number % 28:02}.0{1 + number % 9}.2024"
+            rows.writerow(
+                [f"C-{number:04}", day, f"{fee:.2f}".replace(".", ","), plan, day if leaves else "", "yes" if leaves else "no"]
+            )
+    place = outside(top, prefect_server, installed)
+    place.headrace("init", "customers", "--task", "tabular", "--data", "customers.csv", "--target", "left")
+    return Checkout(top / "customers", place.home, place.variables)
+
+
+def test_a_table_becomes_a_champion_in_three_commands(customers: Checkout) -> None:
+    """Nobody wrote a schema; the column that is there only once the answer is known is no feature."""
+    states = customers.states()
+    collect = read_yaml(customers.folder / "params.yaml")["collect"]
+
+    assert set(states.values()) == {"ran"}
+    assert {name: column["kind"] for name, column in collect["record"]["columns"].items()} == {
+        "customer": "id",
+        "joined": "date",
+        "fee": "numeric",
+        "plan": "categorical",
+        "refunded": "ignore",
+    }
+    assert customers.report("validate")["quarantined"] == 0
+    assert customers.report("evaluate")["verdict"]["allowed"] is True
+    assert "customers version 1" in customers.headrace("trace", "customers@champion").stdout
+    commit(customers, "First run")
+
+
+def test_a_format_and_an_evaluation_of_ones_own_are_names_in_params(customers: Checkout) -> None:
+    """The same customers, written otherwise, are the same records; the new metric is one that the gate may ask for."""
+    for name, text in OWN_TABLE.items():
+        (customers.folder / "src" / "customers" / name).write_text(text.lstrip())
+    before = customers.report("evaluate")["metrics"]
+    table = customers.folder.parent / "customers.csv"
+    head, *lines = [line.split(";") for line in table.read_text().splitlines()]
+    table.write_text("".join(";".join(f"{key}={cell}" for key, cell in zip(head, line, strict=True)) + "\n" for line in lines))
+    customers.set_param("collect", format="customers:diary", options={"label": "left"})
+    customers.set_param(
+        "evaluate", evaluation="customers:costs", options={"cost_of_a_mistake": 20.0}, thresholds={"max_mean_cost": 8.0}
+    )
+    customers.headrace("sources", "refresh")
+    customers.headrace("lint", "--fix")
+    stages = read_yaml(customers.folder / "dvc.yaml")["stages"]
+    states = customers.states()
+    metrics = customers.report("evaluate")["metrics"]
+
+    assert "src/customers/diary.py" in stages["collect"]["deps"]
+    assert "src/customers/costs.py" in stages["evaluate"]["deps"]
+    assert {states["collect"], states["evaluate"]} == {"ran"}
+    assert customers.report("collect")["rows"] == 300
+    assert metrics["mean_cost"] == pytest.approx(20 * (1 - metrics["accuracy"]))
+    assert before.keys() <= metrics.keys()
