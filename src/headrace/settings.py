@@ -287,6 +287,12 @@ def named_driver(url: str) -> str:
     return re.sub(r"^postgres(ql)?://", f"{POSTGRES}://", url)
 
 
+def require_project(folder: Path) -> None:
+    """Raise ConfigError where a folder is no project of Headrace."""
+    if not (folder / ".dvc").is_dir():
+        raise ConfigError(f"{folder} is no Headrace project: it has no .dvc folder. Go to the project, or use --project.")
+
+
 def sql_password_variable(source: str) -> str:
     """Environment variable with the password of one `sql` source."""
     return f"HEADRACE_SQL_PASSWORD_{re.sub('[^A-Za-z0-9]', '_', source).upper()}"

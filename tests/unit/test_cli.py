@@ -63,3 +63,23 @@ def test_a_slip_of_the_finger_is_the_users_and_has_a_way_out(project, command, m
     assert ended.returncode == 2
     assert message in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.badinput
+@pytest.mark.parametrize("command", [("push",), ("run", "--dry-run"), ("lint",)], ids=" ".join)
+def test_a_folder_that_is_not_there_is_named(tmp_path, command):
+    """Not a remote, DVC or a file that it would have."""
+    ended = headrace(tmp_path / "nowhere", *command)
+
+    assert ended.returncode == 2
+    assert ended.stderr == f"error: --project: there is no folder {tmp_path / 'nowhere'}.\n"
+
+
+@pytest.mark.badinput
+@pytest.mark.parametrize("command", [("push",), ("run", "--dry-run")], ids=" ".join)
+def test_a_folder_without_a_project_is_called_that(tmp_path, command):
+    """Somebody forgot to `cd`; a remote is not what is missing."""
+    ended = headrace(tmp_path, *command)
+
+    assert ended.returncode == 2
+    assert "is no Headrace project" in ended.stderr

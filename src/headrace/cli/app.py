@@ -44,6 +44,10 @@ def _options(
     project: Annotated[Path | None, typer.Option("--project", "-C", help="The project's folder; default: here or above.")] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show stack traces.")] = False,
 ) -> None:
+    if project is not None and not project.is_dir():
+        from headrace.errors import ConfigError
+
+        raise ConfigError(f"--project: there is no folder {project}.")
     State.debug, State.project = debug, project
 
 
@@ -87,9 +91,11 @@ def plan_now(settings: "Settings") -> "Plan":
     from headrace.errors import WorkspaceBusy
     from headrace.flow.conductor import plan_only
     from headrace.flow.workspace import holder
+    from headrace.settings import require_project
 
     if busy := holder(settings.local):
         raise WorkspaceBusy(f"process {busy.pid} is running the pipeline here. Ask again when it has ended.")
+    require_project(settings.project)
     return plan_only(settings)
 
 

@@ -17,7 +17,7 @@ from headrace.flow.launcher import Launcher, explain
 from headrace.flow.progress import GRACE_S, MIN_BYTES_PER_S, Shown
 from headrace.flow.run import lock_digest
 from headrace.flow.workspace import hold_workspace
-from headrace.settings import Settings
+from headrace.settings import Settings, require_project
 from headrace.storage.dvc_config import Remote, cache_folder, check_verified, default_remote
 from headrace.storage.dvc_remote import Need, cached, client_variables, names_more_than_the_lock, needed
 from headrace.storage.local import write_text
@@ -186,6 +186,7 @@ def _check_credentials(settings: Settings, remote: Remote) -> None:
 def _remote(settings: Settings) -> Remote:
     remote = default_remote(settings.project)
     if remote is None:
+        require_project(settings.project)
         raise ConfigError("this project has no remote. headrace remote add s3://bucket/prefix")
     return remote
 

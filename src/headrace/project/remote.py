@@ -1,7 +1,7 @@
 """The project's bucket: recorded so that DVC checks what it gives, and looked at by `headrace doctor`."""
 
 from headrace.errors import ConfigError, EngineError
-from headrace.settings import Settings
+from headrace.settings import Settings, require_project
 from headrace.storage.dvc_config import Remote, check_verified, default_remote, write_remote
 
 PROBE = ".headrace-probe"
@@ -27,10 +27,7 @@ def add_remote(
     """
     from headrace.storage.s3 import Bucket
 
-    if not (settings.project / ".dvc").is_dir():
-        raise ConfigError(
-            f"{settings.project} is no Headrace project: it has no .dvc folder. Go to the project, or use --project."
-        )
+    require_project(settings.project)
     served = settings.service_variables.get("AWS_ENDPOINT_URL_S3")
     chosen = endpoint or settings.s3_endpoint or (served if settings.s3_access_key is None else None)
     remote = Remote(name=name, url=url.rstrip("/"), endpoint=chosen, is_verified=True)

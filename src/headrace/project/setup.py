@@ -6,7 +6,7 @@ import subprocess
 from headrace.errors import ConfigError
 from headrace.project.checkouts import register_checkout
 from headrace.project.merge_driver import install
-from headrace.settings import Settings, environment_bin
+from headrace.settings import Settings, environment_bin, require_project
 from headrace.storage.dvc_config import with_values
 from headrace.storage.local import write_text
 from headrace.variables import child_environment
@@ -27,11 +27,8 @@ def ensure_set_up(settings: Settings, *, databases: bool = False) -> list[str]:
     Raises:
         ConfigError: the folder is not a DVC project, or the state folder cannot be written.
     """
+    require_project(settings.project)
     folder = settings.project / ".dvc"
-    if not folder.is_dir():
-        raise ConfigError(
-            f"{settings.project} is no Headrace project: it has no .dvc folder. Go to the project, or use --project."
-        )
     done: list[str] = []
     try:
         settings.state_home.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from headrace.errors import ConfigError, DataError
 from headrace.fingerprint import file_md5
-from headrace.settings import Settings
+from headrace.settings import Settings, require_project
 from headrace.storage.dvc_config import Remote, cache_folder, default_remote
 from headrace.storage.dvc_remote import Need, cached, needed
 from headrace.storage.objects import Stored
@@ -114,6 +114,7 @@ def bucket_remote(project: Path) -> Remote:
     """
     remote = default_remote(project)
     if remote is None:
+        require_project(project)
         raise ConfigError("this project has no remote. headrace remote add s3://bucket/prefix")
     if not remote.is_s3:
         raise ConfigError(f"the remote {remote.name!r} is {remote.url}; only s3:// remotes can be looked at.")
