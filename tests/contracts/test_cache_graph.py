@@ -18,6 +18,8 @@ HARMLESS = {
     "a source kind that asks a bucket": "src/headrace/sources/s3.py",
     "a source kind that asks a database": "src/headrace/sources/sql.py",
     "what sources may say": "src/headrace/sources/spec.py",
+    "where weights to start from may lie": "src/headrace/sources/initial.py",
+    "which version of a model is meant": "src/headrace/registry/weights.py",
     "tracking": "src/headrace/tracking/runs.py",
     "the registry": "src/headrace/registry/versions.py",
     "settings": "src/headrace/settings.py",

@@ -16,7 +16,14 @@ from headrace.stages import package as package_stage
 from headrace.stages import train as train_stage
 
 
-def train(settings: Mapping[str, Any], project: Path, out: Path | None = None, *, tracker: SilentTracker | None = None) -> Report:
+def train(
+    settings: Mapping[str, Any],
+    project: Path,
+    out: Path | None = None,
+    *,
+    tracker: SilentTracker | None = None,
+    initial: Path | None = None,
+) -> Report:
     """Stage `train` on the project's splits; what it makes goes to `out`, by default beside them, checkpoints always there."""
     out = out or project
     return train_stage.run(
@@ -26,6 +33,7 @@ def train(settings: Mapping[str, Any], project: Path, out: Path | None = None, *
         model=out / "candidate",
         predictions=out / "predictions.parquet",
         plots=out / "plots",
+        initial=initial,
         fingerprint="f00d",
         scratch=project / "scratch",
         device="cpu",

@@ -42,6 +42,7 @@ def sources_list(as_json: Json = False) -> None:
     if as_json:
         show(lock.model_dump(mode="json"))
         return
-    for entry in lock.sources:
-        for file in entry.files:
-            typer.echo(f"{entry.source['kind']:<8} {file.name:<32} {file.size:>12,} B  sha256 {file.sha256[:12]}  {file.url}")
+    listed = [(entry.source["kind"], file) for entry in lock.sources for file in entry.files]
+    listed += [("initial", file) for file in lock.initial.files] if lock.initial else []
+    for kind, file in listed:
+        typer.echo(f"{kind:<8} {file.name:<32} {file.size:>12,} B  sha256 {file.sha256[:12]}  {file.url}")

@@ -35,14 +35,15 @@ def refresh_sources(settings: Settings, *, full: bool = False) -> "list[Change]"
         SourceError: a source cannot be read.
     """
     path = settings.project / "params.yaml"
-    if "sources" not in (read_yaml(path).get("collect") or {}):
+    params = read_yaml(path)
+    if "sources" not in (params.get("collect") or {}):
         return []
     from headrace.sources.fetch import refresh
-    from headrace.sources.places import Places
+    from headrace.sources.initial import asked_for
+    from headrace.sources.places import places_of
 
-    places = Places(settings.project, settings.downloads, settings.mirror, settings.download_budget_s)
-    sources = load_section(path, "collect", _Collect).sources
-    return refresh(sources, settings.project / "data" / "sources.lock", places, full=full)
+    sources, lock = load_section(path, "collect", _Collect).sources, settings.project / "data" / "sources.lock"
+    return refresh(sources, lock, places_of(settings), full=full, init_from=asked_for(params))
 
 
 def in_words(changes: "list[Change]") -> list[str]:

@@ -21,6 +21,8 @@ class Options(Section):
     """File names that are pictures, in lower case; others are passed over, for instance a README."""
     split_folder: Literal["auto", "never"] = "auto"
     """auto: the folder above the class says the split when it is named train, val, valid, validation or test."""
+    only: list[str] = Field(default_factory=list)
+    """Class folders that are read; others are passed over. Empty: all of them."""
     max_file_bytes: int = Field(default=256 * 1024 * 1024, gt=0)
     """A larger file is a faulty record."""
 
@@ -31,30 +33,37 @@ def read(files: Sequence[SourceFile], options: Options) -> Iterator[RawRecord]:
     Raises:
         FormatError: an archive is damaged or refused, or there is no picture at all.
     """
-    extensions = tuple(options.extensions)
     found = False
+    met: set[str | None] = set()
     for file in files:
         if is_archive_name(file.name):
             before = found
             for member in iter_members(file.path, label=str(file)):
-                if _is_picture(member.name, extensions):
+                if _is_meant(member.name, options):
                     found = True
+                    met.add(class_of(member.name))
                     yield _record(file, f"{file.name}:{member.name}", member.name, member.content, options)
             if found == before and not found:
-                raise FormatError(f"{file} holds no picture ({', '.join(extensions)}).")
-        elif _is_picture(file.name, extensions):
+                raise FormatError(f"{file} holds no picture ({_wanted(options)}).")
+        elif _is_meant(file.name, options):
             found = True
+            met.add(class_of(file.name))
             size = file.path.stat().st_size
             content = file.path.read_bytes() if size <= options.max_file_bytes else None
             yield _record(file, file.name, file.name, content, options)
     if not found:
-        raise FormatError(
-            f"no picture among {len(files)} files ({', '.join(extensions)}). Check collect.sources and collect.options."
-        )
+        raise FormatError(f"no picture among {len(files)} files ({_wanted(options)}). Check collect.sources and collect.options.")
+    if missing := [name for name in options.only if name not in met]:
+        raise FormatError(f"collect.options.only names '{missing[0]}', and no picture lies in a folder of that name. Correct it.")
 
 
-def _is_picture(name: str, extensions: tuple[str, ...]) -> bool:
-    return name.lower().endswith(extensions) and not is_left_behind(name)
+def _is_meant(name: str, options: Options) -> bool:
+    is_picture = name.lower().endswith(tuple(options.extensions)) and not is_left_behind(name)
+    return is_picture and (not options.only or class_of(name) in options.only)
+
+
+def _wanted(options: Options) -> str:
+    return ", ".join(options.extensions) + (f" in folders {', '.join(options.only)}" if options.only else "")
 
 
 def _record(file: SourceFile, origin: str, name: str, content: bytes | None, options: Options) -> RawRecord:

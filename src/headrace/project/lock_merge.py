@@ -81,9 +81,11 @@ def _stages(name: str, base: bytes, ours: bytes, theirs: bytes) -> Merged:
 
 
 def _sources(name: str, base: bytes, ours: bytes, theirs: bytes) -> Merged:
-    from headrace.sources.snapshot import Lock, render
+    from headrace.sources.snapshot import INITIAL, Lock, render
 
     sides = [_by_source(name, side, content) for side, content in (("base", base), ("ours", ours), ("theirs", theirs))]
+    weights = [{INITIAL: each} if (each := side.pop(INITIAL, None)) else {} for side in sides]
+    initial, twice_weights = _entries(*weights)
     merged, both = _entries(*sides)
     notes = []
     for key in both:
@@ -97,7 +99,9 @@ def _sources(name: str, base: bytes, ours: bytes, theirs: bytes) -> Merged:
             twice = ["all of it"]
         label = json.loads(key).get("name", key)
         notes += [f"{name}: both sides changed {file} of source {label}; ours stays: headrace sources refresh" for file in twice]
-    return Merged(render(Lock.model_validate({"format": 1, "sources": list(merged.values())})).encode(), notes)
+    notes += [f"{name}: both sides changed the weights of {key}; ours stay: headrace sources refresh" for key in twice_weights]
+    whole = {"format": 1, "sources": list(merged.values()), "initial": initial.get(INITIAL)}
+    return Merged(render(Lock.model_validate(whole)).encode(), notes)
 
 
 def _ledger(name: str, base: bytes, ours: bytes, theirs: bytes) -> Merged:
@@ -161,14 +165,15 @@ def _by_source(name: str, side: str, content: bytes) -> dict[str, Any]:
         return {}
     from pydantic import ValidationError
 
-    from headrace.sources.snapshot import Lock
+    from headrace.sources.snapshot import INITIAL, Lock
 
     try:
         values = json.loads(content)
         Lock.model_validate(values)
     except (ValueError, ValidationError, RecursionError) as error:
         raise ConfigError(_unreadable(name, side, " ".join(str(error).split())[:200])) from None
-    return {json.dumps(entry["source"], sort_keys=True): entry for entry in values["sources"]}
+    initial = {INITIAL: values["initial"]} if values.get("initial") else {}
+    return {json.dumps(entry["source"], sort_keys=True): entry for entry in values["sources"]} | initial
 
 
 def _unreadable(name: str, side: str, why: str) -> str:

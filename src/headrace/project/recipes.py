@@ -74,6 +74,7 @@ def use(project: Path, name: str, *, force: bool = False) -> str:
 
 def _pinned(project: Path, values: dict[str, Any]) -> str | None:
     """The text of data/sources.lock for these params; None when a source can be known only by asking it."""
+    from headrace.sources.initial import asked_for, pin_initial
     from headrace.sources.places import Places
     from headrace.sources.snapshot import pin, read_lock, render
 
@@ -89,7 +90,8 @@ def _pinned(project: Path, values: dict[str, Any]) -> str | None:
     except SourceError:
         previous = None  # what it held cannot be read, and is about to be replaced
     try:
-        return render(pin(section.sources, places, previous=previous))
+        initial = pin_initial(asked_for(values), places, previous.initial if previous else None)
+        return render(pin(section.sources, places, previous=previous).model_copy(update={"initial": initial}))
     except SourceError:
         return None
 

@@ -13,6 +13,7 @@ from headrace.plugins import resolve
 from headrace.sources.bundled import bundled_file, locate
 from headrace.sources.files import find_files
 from headrace.sources.hosts import named_hosts
+from headrace.sources.initial import look
 from headrace.sources.marks import Marks
 from headrace.sources.places import Places
 from headrace.sources.snapshot import (
@@ -193,7 +194,13 @@ def _call(source: Own, places: Places) -> list[tuple[LockedFile, Path]]:
 
 
 def refresh(
-    sources: Sequence[Source], lock_path: Path, places: Places, progress: Progress | None = None, *, full: bool = False
+    sources: Sequence[Source],
+    lock_path: Path,
+    places: Places,
+    progress: Progress | None = None,
+    *,
+    full: bool = False,
+    init_from: str | None = None,
 ) -> list[Change]:
     """Bring data/sources.lock up to date and say what changed; it is rewritten only if something did.
 
@@ -206,6 +213,7 @@ def refresh(
         places: of this machine.
         progress: told what is read.
         full: believe no mark and read everything.
+        init_from: `train.init_from`; an alias of a registered model is looked up again.
 
     Raises:
         SourceError: a source cannot be read.
@@ -220,7 +228,8 @@ def refresh(
         entries = [_current(source, old, marks, places, progress, full=full) for source in sources]
     finally:
         marks.save()  # what was read before an error need not be read again
-    new = Lock(sources=entries)
+    initial = look(init_from, places, old.initial if old else None, full=full) if init_from else None
+    new = Lock(sources=entries, initial=initial)
     changes = differences(old, new)
     write_lock(lock_path, new)
     return changes

@@ -1,7 +1,11 @@
-"""Where a machine keeps what sources bring. The runner fills it from settings; nothing in it changes an output."""
+"""Where a machine keeps what sources bring. Filled from settings; nothing in it changes an output."""
 
 from dataclasses import dataclass
 from pathlib import Path
+
+from headrace.settings import Settings
+from headrace.tracking.live import store_of
+from headrace.tracking.runs import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +20,8 @@ class Places:
     """Folder or URL prefix that is tried first, as `<data set>/<file name>`."""
     budget_s: float = 60.0
     """Seconds without progress after which a failing download is given up."""
+    registry: Store | None = None
+    """Where registered models are, for a training that starts from one."""
 
     @property
     def notes(self) -> Path:
@@ -26,3 +32,8 @@ class Places:
     def marks(self) -> Path:
         """What servers said about which bytes; beside the downloads, so that a fresh clone on this machine knows it too."""
         return self.downloads / "marks.json"
+
+
+def places_of(settings: Settings) -> Places:
+    """Those of a project on this machine."""
+    return Places(settings.project, settings.downloads, settings.mirror, settings.download_budget_s, store_of(settings))

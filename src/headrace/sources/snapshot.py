@@ -23,6 +23,8 @@ from headrace.storage.local import write_text
 
 REFRESH = "Run `headrace sources refresh`."
 MAX_LOCK_BYTES = 1 << 30
+INITIAL = "train.init_from"
+"""What changes of first weights are told under."""
 
 
 class LockedFile(BaseModel):
@@ -54,6 +56,20 @@ class LockedSource(BaseModel):
     """What tells all of it from another state without reading it: the digest of a marker query's answer."""
 
 
+class LockedInitial(BaseModel):
+    """The weights that a training starts from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    init_from: str
+    """As `train.init_from` has it."""
+    version: str = ""
+    """Of a registered model: what an alias meant when it was asked."""
+    package: str = ""
+    """Digest of that version's package."""
+    files: list[LockedFile]
+
+
 class Lock(BaseModel):
     """The whole snapshot."""
 
@@ -61,6 +77,8 @@ class Lock(BaseModel):
 
     format: Literal[1] = 1
     sources: list[LockedSource]
+    initial: LockedInitial | None = None
+    """Where a training starts from weights; else nothing is said of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +128,15 @@ def render(lock: Lock) -> str:
         mark = f'      "mark": {json.dumps(entry.mark)},\n' if entry.mark else ""
         blocks.append(f'    {{\n      "source": {source},\n{mark}      "files": {files}\n    }}')
     listed = "[\n" + ",\n".join(blocks) + "\n  ]" if blocks else "[]"
-    return f'{{\n  "format": {lock.format},\n  "sources": {listed}\n}}\n'
+    initial = f',\n  "initial": {_render_initial(lock.initial)}' if lock.initial else ""
+    return f'{{\n  "format": {lock.format},\n  "sources": {listed}{initial}\n}}\n'
+
+
+def _render_initial(initial: LockedInitial) -> str:
+    head = initial.model_dump(exclude_defaults=True, exclude={"files"})
+    lines = [f"    {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items()]
+    files = [json.dumps(file.model_dump(exclude_defaults=True), ensure_ascii=False) for file in initial.files]
+    return "{\n" + ",\n".join(lines) + ',\n    "files": [\n      ' + ",\n      ".join(files) + "\n    ]\n  }"
 
 
 def write_lock(path: Path, lock: Lock) -> bool:
@@ -227,4 +253,7 @@ def _by_name(lock: Lock | None) -> dict[tuple[str, str], LockedFile]:
     def name(entry: LockedSource) -> str:
         return str(entry.source.get("name") or entry.source.get("dataset") or "")
 
-    return {(name(entry), file.name): file for entry in lock.sources for file in entry.files} if lock else {}
+    if lock is None:
+        return {}
+    initial = {(INITIAL, file.name): file for file in lock.initial.files} if lock.initial else {}
+    return {(name(entry), file.name): file for entry in lock.sources for file in entry.files} | initial

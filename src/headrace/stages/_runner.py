@@ -42,6 +42,8 @@ class StageModule:
     run: Callable[..., Report]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    optional: tuple[str, ...]
+    """Of both, those annotated `| None`: a dvc.yaml of before they came does not name them."""
     supplied: tuple[str, ...]
 
 
@@ -68,14 +70,15 @@ def load_stage(name: str) -> StageModule:
     keywords = [p.name for p in inspect.signature(module.run).parameters.values() if p.kind is p.KEYWORD_ONLY]
     paths = [k for k in keywords if k not in SUPPLIED]
     for keyword in paths:
-        if hints.get(keyword) not in (Path, Out):
+        if hints.get(keyword) not in (Path, Out, Path | None, Out | None):
             raise ConfigError(f"{module_name}.run: '{keyword}' must be annotated Path (an input) or Out (an output).")
     return StageModule(
         name=name.rpartition(".")[2],
         params=module.Params,
         run=module.run,
-        inputs=tuple(k for k in paths if hints[k] is Path),
-        outputs=tuple(k for k in paths if hints[k] is not Path),
+        inputs=tuple(k for k in paths if hints[k] in (Path, Path | None)),
+        outputs=tuple(k for k in paths if hints[k] in (Out, Out | None)),
+        optional=tuple(k for k in paths if hints[k] in (Path | None, Out | None)),
         supplied=tuple(k for k in keywords if k in SUPPLIED),
     )
 
@@ -126,7 +129,7 @@ def _run(arguments: list[str], settings: Settings, evidence: Path) -> None:
         with _listeners(stage, settings) as listeners:
             given: dict[str, Any] = {
                 **{key: paths[key] for key in stage.inputs},
-                **{key: temporaries[key] for key in stage.outputs},
+                **{key: temporaries.get(key) for key in stage.outputs},
                 **{key: value for key, value in listeners.items() if key in stage.supplied},
             }
             if "fingerprint" in stage.supplied:
@@ -136,11 +139,13 @@ def _run(arguments: list[str], settings: Settings, evidence: Path) -> None:
             if "device" in stage.supplied:
                 given["device"] = settings.device
             if "places" in stage.supplied:
-                given["places"] = _places(settings)
+                from headrace.sources.places import places_of
+
+                given["places"] = places_of(settings)
             report = stage.run(params, **given)
         if "report" in temporaries:
             write_text(temporaries["report"], report.to_json())
-        _require([key for key in stage.outputs if not temporaries[key].exists()], stage.name, finals)
+        _require([key for key in finals if not temporaries[key].exists()], stage.name, finals)
         _refuse_edited(settings.project, stage, fingerprint, made)
         for key, temporary in temporaries.items():
             replace_folder(temporary, finals[key])
@@ -177,7 +182,8 @@ def _parse(stage: StageModule, arguments: list[str]) -> dict[str, Path]:
     parser = argparse.ArgumentParser(prog=f"python -m headrace.stages {stage.name}", allow_abbrev=False)
     for name in (*stage.inputs, *stage.outputs):
         role = "written" if name in stage.outputs else "read"
-        parser.add_argument(f"--{name.replace('_', '-')}", dest=name, type=Path, required=True, help=f"path that is {role}")
+        required = name not in stage.optional
+        parser.add_argument(f"--{name.replace('_', '-')}", dest=name, type=Path, required=required, help=f"path that is {role}")
     parser.add_argument("--report", type=Path, help="where the report is written")
     return vars(parser.parse_args(arguments))
 
@@ -252,12 +258,6 @@ def _listeners(stage: StageModule, settings: Settings) -> Iterator[dict[str, Any
     finally:
         if isinstance(progress, RichProgress):
             progress.__exit__(None, None, None)
-
-
-def _places(settings: Settings) -> Any:
-    from headrace.sources.places import Places
-
-    return Places(settings.project, settings.downloads, settings.mirror, settings.download_budget_s)
 
 
 def _watch_starter() -> None:

@@ -1,6 +1,7 @@
 """Bring records in: verified files of the sources become one data set of Parquet shards, every record with where it came from.
 
-Run by the DAG: python -m headrace.stages collect --sources data/sources.lock --out data/raw --report reports/collect.json
+Run by the DAG: python -m headrace.stages collect --sources data/sources.lock --out data/raw --initial models/initial
+    --report reports/collect.json
 
 The one stage that may use a network, and only for bytes whose sha256 stands in data/sources.lock.
 """
@@ -19,6 +20,7 @@ from headrace.listening import Progress, SilentProgress
 from headrace.params import Out, Report, Section, parse_section
 from headrace.plugins import resolve
 from headrace.sources.fetch import fetch, unchanged
+from headrace.sources.initial import bring_initial
 from headrace.sources.places import Places
 from headrace.sources.snapshot import check, read_lock
 from headrace.sources.spec import Source, check_names
@@ -61,8 +63,10 @@ class CollectReport(Report):
     sources: list[SourceSummary]
 
 
-def run(params: Params, *, sources: Path, out: Out, places: Places, progress: Progress | None = None) -> CollectReport:
-    """Read, decode and measure every record of the sources."""
+def run(
+    params: Params, *, sources: Path, out: Out, initial: Out | None = None, places: Places, progress: Progress | None = None
+) -> CollectReport:
+    """Read, decode and measure every record of the sources; bring the weights that a training starts from."""
     progress = progress or SilentProgress()
     intake = resolve("intake", params.task, None, where="collect.task")
     check_parts(intake, ("RecordOptions", "make_rows"), where=f"collect.task is '{params.task}'")
@@ -70,6 +74,8 @@ def run(params: Params, *, sources: Path, out: Out, places: Places, progress: Pr
     readers = choose_readers(params.format, params.options, params.per_source, names=[source.name for source in params.sources])
     lock = read_lock(sources)
     check(params.sources, lock, where=sources.name)
+    if initial is not None:
+        bring_initial(lock.initial, places, initial)
     files = fetch(params.sources, lock, places, progress)
     classes = None if params.classes is None else [str(name) for name in params.classes]
     readings = readers.readings(files)

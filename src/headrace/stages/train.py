@@ -1,7 +1,7 @@
 """Train the candidate and write its model folder, its predictions and the course of the training.
 
-Run by the DAG: python -m headrace.stages train --splits data/splits --augmented data/augmented --model models/candidate
-    --predictions reports/predictions.parquet --plots reports/plots/train
+Run by the DAG: python -m headrace.stages train --splits data/splits --augmented data/augmented --initial models/initial
+    --model models/candidate --predictions reports/predictions.parquet --plots reports/plots/train
 """
 
 from pathlib import Path
@@ -25,6 +25,7 @@ def run(
     model: Out,
     predictions: Out,
     plots: Out,
+    initial: Path | None = None,
     fingerprint: str,
     scratch: Path,
     device: str,
@@ -33,6 +34,6 @@ def run(
 ) -> Report:
     """Hand over to the trainer that `train.trainer` names."""
     train = resolve("trainers", params.trainer, "train", where="train.trainer")
-    job = Job(splits, augmented, model, predictions, plots, fingerprint, scratch, device, progress, tracker)
+    job = Job(splits, augmented, model, predictions, plots, fingerprint, scratch, device, progress, tracker, initial)
     report: Report = train(params, job)
     return report

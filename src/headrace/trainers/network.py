@@ -5,14 +5,16 @@ from headrace.dataset.schema import read_info
 from headrace.params import Report
 from headrace.plugins import resolve
 from headrace.storage.local import write_json
+from headrace.training.backbone import Backbone
 from headrace.training.candidate import write_candidate
 from headrace.training.checkpoint import CheckpointFile
 from headrace.training.device import as_numpy, machine_class, pick_device
 from headrace.training.history import write_history
 from headrace.training.importance import measure_importance
+from headrace.training.initial import TakenOver, read_initial
 from headrace.training.job import Job
 from headrace.training.loop import fit
-from headrace.training.options import TrainConfig
+from headrace.training.options import BackboneConfig, TrainConfig
 from headrace.training.predict import predict_splits
 from headrace.training.session import open_session
 
@@ -40,6 +42,12 @@ class TrainReport(Report):
     """What the scores are divided by before the softmax; null when it was not asked for."""
 
 
+class TransferReport(TrainReport):
+    """The same, of a training that started from other weights."""
+
+    initial: TakenOver
+
+
 def train(params: TrainConfig, job: Job) -> TrainReport:
     """Train on splits/train and `augmented`; measure on splits/validation; predict validation and test."""
     info = read_info(job.splits / "train")
@@ -59,7 +67,19 @@ def train(params: TrainConfig, job: Job) -> TrainReport:
         device=where,
         scratch=job.scratch,
         calibrate=params.calibrate,
+        initial=read_initial(job.initial, params.init_from),
     )
+    backbone, taken = None, session.taken
+    if taken is not None:
+        job.progress.say(
+            f"{taken.share:.0%} of the weights are those of {taken.init_from}; new: {', '.join(taken.fresh) or 'none'}"
+        )
+        if session.encoded is not None and params.encoding:
+            job.progress.say(f"records are encoded as {taken.init_from} encodes them; train.encoding is not read")
+        frozen_epochs, lr_factor = params.backbone.frozen_epochs, params.backbone.lr_factor
+        backbone = Backbone.of(session.network, session.backbone, frozen_epochs=frozen_epochs, lr_factor=lr_factor)
+    elif params.backbone != BackboneConfig():
+        job.progress.say("train.backbone says nothing here: train.init_from names no weights")
     checkpoint = CheckpointFile(job.scratch, fingerprint=job.fingerprint, machine=machine_class(where), progress=job.progress)
     fitted = fit(
         params,
@@ -67,6 +87,7 @@ def train(params: TrainConfig, job: Job) -> TrainReport:
         session.train,
         session.loss,
         validation=session.validation,
+        backbone=backbone,
         device=where,
         checkpoint=checkpoint,
         progress=job.progress,
@@ -91,6 +112,8 @@ def train(params: TrainConfig, job: Job) -> TrainReport:
         encoding=session.encoded,
         temperature=session.description.get("temperature"),
     )
+    if taken is not None:
+        report = TransferReport(**dict(report), initial=taken)
     answers, importance = as_numpy(session.around(fitted.network), where), {}
     if not params.refit:
         importance = measure_importance(answers, task, job.splits / "validation", session.description, seed=params.seed)

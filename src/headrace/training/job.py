@@ -28,3 +28,5 @@ class Job:
     """'cpu', 'cuda' or 'mps', by the machine's settings."""
     progress: Progress
     tracker: Tracker
+    initial: Path | None = None
+    """Folder of the weights that `train.init_from` names; a dvc.yaml of before they came has none."""

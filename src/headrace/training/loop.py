@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from headrace.errors import EngineError, OutOfMemory, ParamsError, ResumeRefused
 from headrace.listening import Progress, SilentProgress, SilentTracker, Tracker
+from headrace.training.backbone import Backbone
 from headrace.training.checkpoint import CheckpointFile, random_state, restore_random_state
 from headrace.training.data import Batches, InOrder
 from headrace.training.ema import Average
@@ -78,6 +79,7 @@ def fit(
     loss_fn: Loss,
     *,
     validation: InOrder | None = None,
+    backbone: Backbone | None = None,
     device: torch.device,
     checkpoint: CheckpointFile | None = None,
     save_every_s: float = SAVE_EVERY_S,
@@ -93,6 +95,7 @@ def fit(
         train: batches by step.
         loss_fn: scores and labels to a mean loss.
         validation: measured after every epoch.
+        backbone: weights that were taken over and are treated otherwise.
         device: where network and batches are.
         checkpoint: where to go on from and to save to; None: neither.
         save_every_s: seconds between checkpoints.
@@ -112,7 +115,7 @@ def fit(
 
     steps = config.epochs * train.per_epoch
     log_every = max(1, train.per_epoch // LOGS_PER_EPOCH)
-    optimizer = make_optimizer(config.optimizer, network)
+    optimizer = make_optimizer(config.optimizer, network, backbone)
     lr_at = make_schedule(config.schedule, steps, peak_lr=config.optimizer.peak_lr)
     precision = Precision(config.precision, device)
     average = Average(network, config.ema_decay) if config.ema_decay else None
@@ -129,7 +132,7 @@ def fit(
     )
     last_save = time.monotonic()
 
-    network.train()
+    _to_train(network, backbone, len(state.history))
     progress.start("train", config.epochs, unit="epochs")
     progress.advance(len(state.history))
     if state.step % train.per_epoch:  # resumed in mid-epoch
@@ -164,7 +167,7 @@ def fit(
                 row = state.end_epoch(train.per_epoch, evaluate(measured, validation, precision=precision, loss_fn=loss_fn))
                 run.keep_best(measured, config.keep)
                 state.stopped = 0 < config.patience <= len(state.history) - state.best_epoch
-                network.train()
+                _to_train(network, backbone, len(state.history))
                 journal.epoch(state.step, row)
             if checkpoint and time.monotonic() - last_save >= save_every_s:
                 state.note(losses.read(state.step))  # a state that has diverged is never saved
@@ -175,6 +178,12 @@ def fit(
     if run.best:
         measured.load_state_dict(run.best)
     return Fitted(measured.eval(), state.step, state.best_epoch if run.best else len(state.history), state.history)
+
+
+def _to_train(network: nn.Module, backbone: Backbone | None, epoch: int) -> None:
+    network.train()
+    if backbone:
+        backbone.prepare(network, epoch)
 
 
 def evaluate(network: nn.Module, data: InOrder | None, *, precision: Precision, loss_fn: Loss) -> dict[str, float]:

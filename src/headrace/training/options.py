@@ -68,6 +68,15 @@ class FitConfig(Section):
         return self
 
 
+class BackboneConfig(Section):
+    """How weights that were taken over are treated; those of the classes are new and are trained from the first step."""
+
+    frozen_epochs: int = Field(default=0, ge=0)
+    """Epochs, from the first, in which they stay as they came; as many as `epochs`: they always do."""
+    lr_factor: float = Field(default=1.0, gt=0)
+    """Their learning rate afterwards, as a multiple of the rate of the others."""
+
+
 class TrainConfig(FitConfig):
     """The whole section; a trainer reads what it needs."""
 
@@ -86,6 +95,11 @@ class TrainConfig(FitConfig):
     """Module of headrace/networks, or `module:function` of your own."""
     network_options: dict[str, Any] = Field(default={})
     """Options of that network."""
+    init_from: str | None = None
+    """Weights to start from: models:/NAME@champion, models:/NAME/3, a .safetensors file, or a folder with model.safetensors, relative to
+    the project. data/sources.lock pins what that is: `headrace sources refresh`. Null: first weights are drawn by the seed."""
+    backbone: BackboneConfig = BackboneConfig()
+    """Says nothing without `init_from`."""
     loss: str | None = None
     """A loss of headrace/training/losses.py or `module:function`; null: the task's own."""
     encoding: dict[str, Any] = Field(default={})
@@ -98,3 +112,9 @@ class TrainConfig(FitConfig):
     """Measure on the validation split the temperature that makes the probabilities mean what they say; accuracy stays."""
     refit: bool = False
     """Train on the validation split too; nothing is selected by it then, and no prediction for it is written."""
+
+    @model_validator(mode="after")
+    def _frozen_epochs_are_epochs(self) -> Self:
+        if self.backbone.frozen_epochs > self.epochs:
+            raise ValueError(f"backbone.frozen_epochs is {self.backbone.frozen_epochs}, and there are {self.epochs} epochs")
+        return self

@@ -17,6 +17,7 @@ from headrace.plugins import resolve
 from headrace.training.data import EVALUATION_BATCH, Augment, Batches, InOrder, check_labels, load_samples, stream_seed
 from headrace.training.device import resident_bytes
 from headrace.training.encoding import KEY, input_shape, learn_encoding
+from headrace.training.initial import Initial, TakenOver, known_description, take_over
 from headrace.training.losses import Loss, find_loss
 from headrace.training.network import build_network
 from headrace.training.options import FitConfig
@@ -47,6 +48,10 @@ class Session:
     """What model.json keeps to build that program again."""
     device: torch.device
     mapped: Path
+    taken: TakenOver | None = None
+    """What was taken over from other weights; None: nothing was asked for."""
+    backbone: frozenset[str] = frozenset()
+    """Names of the tensors taken over that do not depend on the classes."""
 
     @property
     def encoded(self) -> dict[str, float] | None:
@@ -94,6 +99,7 @@ def open_session(
     device: torch.device,
     scratch: Path,
     calibrate: bool = False,
+    initial: Initial | None = None,
 ) -> Session:
     """Load data, build the network from the seed, put both on the device.
 
@@ -111,6 +117,7 @@ def open_session(
         device: where training runs.
         scratch: folder for data that exceed memory.
         calibrate: whether records are needed that nothing was trained on, to measure a temperature.
+        initial: weights that the network takes over where they fit.
 
     Raises:
         ParamsError: network, loss or options are wrong for these data.
@@ -120,7 +127,13 @@ def open_session(
     program = resolve("training", task.PROGRAM, None, where="PROGRAM of the task")
     if calibrate and not info.classes:
         raise ParamsError("train.calibrate is about probabilities of classes, and these records have none. Set it to false.")
-    learnt = learn_encoding(task, program, train_folders, encoding or {})
+    known = known_description(initial, task=info.task, record=info.record) if initial else {}
+    learnt = known if KEY in known else learn_encoding(task, program, train_folders, encoding or {})
+    if initial is not None and KEY in learnt and KEY not in known:
+        raise ParamsError(
+            f"train.init_from: {initial.origin['init_from']} is weights alone, and nobody knows which tokens they were trained for. "
+            "Give the folder of a model, with model.json beside model.safetensors."
+        )
     samples = load_samples(
         train_folders,
         task,
@@ -134,17 +147,25 @@ def open_session(
         "preprocessing": program.measure(samples.inputs).model_dump(mode="json"),
         "prediction": options.model_dump(mode="json"),
         **learnt,
+        **known,
     }
 
     torch.manual_seed(seed)
-    net, initialise = build_network(
-        network[0], network[1], input_shape=input_shape(info.record, description), num_classes=len(info.classes)
-    )
+    shape = input_shape(info.record, description)
+    net, initialise = build_network(network[0], network[1], input_shape=shape, num_classes=len(info.classes))
     memory_format = torch.channels_last if config.channels_last else None
     normalise = program.from_description(net, description).to(device).normalise
     if initialise is not None:
         chosen = torch.randperm(len(samples), generator=torch.Generator().manual_seed(stream_seed(seed, "initialise")))
         initialise(net, normalise(program.prepare(samples.inputs[chosen[:INITIALISE_SAMPLES]].to(device))))
+    taken: TakenOver | None = None
+    backbone: frozenset[str] = frozenset()
+    if initial is not None:
+
+        def build(classes: int) -> nn.Module:
+            return build_network(network[0], network[1], input_shape=shape, num_classes=classes)[0]
+
+        taken, backbone = take_over(initial, net, build, classes=info.classes, name=network[0])
     net = net.to(device)
     if memory_format is not None:
         net = net.to(memory_format=memory_format)  # type: ignore[call-overload]  # torch's stubs lack this form
@@ -177,6 +198,8 @@ def open_session(
         description=description,
         device=device,
         mapped=scratch / MAPPED_NAME,
+        taken=taken,
+        backbone=backbone,
     )
 
 

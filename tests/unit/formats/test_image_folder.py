@@ -70,3 +70,18 @@ def test_archive_without_pictures_is_refused(make_file):
     """Zero records without an error is how a wrong path trains on nothing."""
     with pytest.raises(FormatError, match="holds no picture"):
         list(read([make_file("a.zip", archive({"notes.txt": b""}))], Options()))
+
+
+def test_only_some_classes_may_be_read(make_file):
+    """Others are passed over, not faulty: half of a data set is a data set."""
+    content = archive({"train/cat/1.jpg": b"x", "train/dog/1.jpg": b"x", "test/cat/2.jpg": b"x"})
+    options = Options(only=["cat"])
+
+    assert [record.label for record in read([make_file("a.zip", content)], options)] == ["cat", "cat"]
+    assert [record.label for record in read([make_file("dog/1.jpg", b"x"), make_file("cat/1.jpg", b"x")], options)] == ["cat"]
+
+
+@pytest.mark.badinput
+def test_a_class_that_no_picture_has_is_named(make_file):
+    with pytest.raises(FormatError, match=r"collect.options.only names 'cta'"):
+        list(read([make_file("cat/1.jpg", b"x")], Options(only=["cat", "cta"])))

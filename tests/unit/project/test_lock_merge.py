@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from headrace.errors import ConfigError
 from headrace.project.lock_merge import merge, merge_files
 from headrace.registry import ledger
-from headrace.sources.snapshot import Lock, LockedFile, LockedSource, read_lock, render
+from headrace.sources.snapshot import Lock, LockedFile, LockedInitial, LockedSource, read_lock, render
 
 HASHES = st.sampled_from(["a" * 32, "b" * 32, "c" * 32])
 ENTRIES = st.fixed_dictionaries(
@@ -188,3 +188,21 @@ def test_of_two_ledgers_the_longer_one_is_right_if_it_continues_the_other(tmp_pa
 def test_other_files_are_git_s(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no file that Headrace knows how to merge"):
         merge("params.yaml", json.dumps({}).encode(), b"a", b"b")
+
+
+def test_weights_to_start_from_are_merged_like_an_entry() -> None:
+    """One side pinned a new version, the other nothing: its version is taken; two new versions are told."""
+
+    def lock(version: str) -> bytes:
+        initial = LockedInitial(init_from="models:/low@champion", version=version, files=[]) if version else None
+        return render(Lock(sources=[], initial=initial)).encode()
+
+    def merged(base: str, ours: str, theirs: str) -> tuple[str, int]:
+        made = merge("data/sources.lock", lock(base), lock(ours), lock(theirs))
+        initial = Lock.model_validate_json(made.content).initial
+        return initial.version if initial else "", len(made.notes)
+
+    assert merged("1", "1", "2") == ("2", 0)
+    assert merged("", "", "2") == ("2", 0)
+    assert merged("1", "", "1") == ("", 0)
+    assert merged("1", "2", "3") == ("2", 1)

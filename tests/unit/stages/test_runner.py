@@ -82,3 +82,15 @@ def test_an_edit_of_what_the_stage_depends_on_is_refused(project: Path, edit: st
     assert "was edited while it ran" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (project / "out.txt").exists()
+
+
+def test_a_path_that_came_later_may_be_left_out(project: Path) -> None:
+    """A dvc.yaml of before it keeps working with the new package."""
+    text = STAGE.replace("out: Out)", "out: Out, more: Out | None = None, other: Path | None = None)").replace(
+        "    text = seen", "    assert more is None\n    assert other is None\n    text = seen"
+    )
+    (project / "own" / "grow.py").write_text(text)
+    done = grow(project, "nothing")
+
+    assert done.returncode == 0, done.stderr
+    assert (project / "out.txt").read_text() == "1"

@@ -6,12 +6,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
+from safetensors.torch import load_file
 from tests.unit import candidates
 from tests.unit.training.tiny_training import write_squares
 
 from headrace.errors import DataError, HeadraceError, ParamsError
 from headrace.listening import SilentTracker
 from headrace.params import Report
+from headrace.trainers.network import TransferReport
 from headrace.training.candidate import load_candidate
 from headrace.training.loop import fit
 
@@ -24,8 +27,10 @@ VALUES = {
 }
 
 
-def train(folder: Path, out: Path, *, tracker: SilentTracker | None = None, **changes: object) -> Report:
-    return candidates.train(VALUES | changes, folder, out, tracker=tracker)
+def train(
+    folder: Path, out: Path, *, tracker: SilentTracker | None = None, initial: Path | None = None, **changes: object
+) -> Report:
+    return candidates.train(VALUES | changes, folder, out, tracker=tracker, initial=initial)
 
 
 @pytest.fixture
@@ -166,3 +171,34 @@ def test_absurd_learning_rate_ends_in_a_clear_message(data):
             network_options={"hidden": [16, 16]},
             epochs=30,
         )
+
+
+def test_a_training_starts_from_the_weights_that_were_brought(data):
+    """What it took over is in the report and in model.json; the same classes go on where the model stood."""
+    train(data, data / "one")
+    (data / "one" / "candidate" / "initial.json").write_text('{"format": 1, "init_from": "weights", "version": "2"}')
+    report = train(
+        data, data / "two", initial=data / "one" / "candidate", init_from="weights", epochs=1, backbone={"frozen_epochs": 1}
+    )
+    before, after = (load_file(data / name / "candidate" / "model.safetensors") for name in ("one", "two"))
+
+    assert isinstance(report, TransferReport)
+    assert (report.initial.version, report.initial.share, report.initial.fresh) == ("2", 1.0, [])
+    assert load_candidate(data / "two" / "candidate")[1].training["initial"]["init_from"] == "weights"
+    assert torch.equal(before["0.0.weight"], after["0.0.weight"])
+    assert not torch.equal(before["6.weight"], after["6.weight"])
+
+
+def test_weights_that_nobody_asked_for_change_nothing(data):
+    """The comparison without them reads the same lock, and says that the settings of a backbone have no effect."""
+    train(data, data / "one")
+    (data / "one" / "candidate" / "initial.json").write_text('{"format": 1, "init_from": "weights"}')
+    train(data, data / "two", initial=data / "one" / "candidate", backbone={"lr_factor": 0.1})
+
+    assert digests(data / "one" / "candidate")["model.safetensors"] == digests(data / "two" / "candidate")["model.safetensors"]
+
+
+@pytest.mark.badinput
+def test_more_frozen_epochs_than_epochs_are_refused(data):
+    with pytest.raises(ParamsError, match="frozen_epochs is 4, and there are 3 epochs"):
+        train(data, data / "one", backbone={"frozen_epochs": 4})

@@ -16,6 +16,7 @@ from headrace.errors import DataError, ParamsError
 from headrace.registry.packages import lay_out, read_package
 from headrace.registry.scoring import predict_package
 from headrace.stages import package as package_stage
+from headrace.storage.local import write_json
 from headrace.training.candidate import load_candidate
 from headrace.training.export import load_program
 from headrace.training.predictor import load_predictor
@@ -33,8 +34,8 @@ SETTINGS = {
 }
 
 
-def train(project: Path, **changes):
-    return candidates.train({**SETTINGS, **changes}, project)
+def train(project: Path, *, initial: Path | None = None, **changes):
+    return candidates.train({**SETTINGS, **changes}, project, initial=initial)
 
 
 def write_splits(project: Path) -> None:
@@ -223,3 +224,21 @@ def test_a_process_can_have_models_of_several_tasks_open(project, tmp_path):
 
     for each in (model, again):
         np.testing.assert_allclose(each.predict(pd.DataFrame({"text": texts[:20]})), probabilities[:20], atol=1e-6)
+
+
+def test_texts_start_from_the_vocabulary_of_the_model(project, tmp_path):
+    """A row of the embedding means a word; other texts would give the rows to other words."""
+    shutil.copytree(project / "candidate", tmp_path / "initial")
+    write_json(tmp_path / "initial" / "initial.json", {"format": 1, "init_from": "there"})
+    rows = [(f"{text} elsewhere", kind) for text, kind in sentences(32, seed=7)]
+    for name in ("train", "validation", "test"):
+        write_texts(tmp_path / "splits" / name, rows)
+    write_texts(tmp_path / "augmented", [])
+    report = train(tmp_path, initial=tmp_path / "initial", init_from="there", epochs=1)
+    before, after = (load_candidate(folder / "candidate")[1].description for folder in (project, tmp_path))
+
+    assert report.initial.share == 1.0
+    assert before["encoding"] == after["encoding"]
+    (tmp_path / "initial" / "model.json").unlink()
+    with pytest.raises(ParamsError, match="nobody knows which tokens they were trained for"):
+        train(tmp_path, initial=tmp_path / "initial", init_from="there", epochs=1)
