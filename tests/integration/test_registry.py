@@ -459,12 +459,15 @@ def test_a_trace_names_sources_and_what_each_stage_made(sqlite_store, make_packa
     run_id = trace(sqlite_store, "digits", path=path)["run"]["id"]
     file = {"name": "digits.csv", "url": "bundled:digits", "size": 12, "sha256": "1" * 64}
     client.log_text(run_id, "stages:\n  split:\n    outs:\n    - path: data/splits\n      md5: abc.dir\n", "provenance/dvc.lock")
-    client.log_text(run_id, json.dumps({"sources": [{"files": [file]}]}), "provenance/data/sources.lock")
+    weights = {"name": "model.safetensors", "url": "models:/low/3/model.safetensors", "size": 9, "sha256": "2" * 64}
+    lock = {"sources": [{"files": [file]}], "initial": {"init_from": "models:/low@champion", "files": [weights]}}
+    client.log_text(run_id, json.dumps(lock), "provenance/data/sources.lock")
     found = trace(sqlite_store, "digits@challenger", path=path)
 
     assert found["dvc_lock"]["stages"] == {"split": {"data/splits": "abc.dir"}}
-    assert found["sources"] == [file]
+    assert found["sources"] == [file, weights]
     assert "digits.csv  12 bytes  sha256 11111111  from bundled:digits" in render(found)
+    assert "model.safetensors  9 bytes  sha256 22222222  from models:/low/3/model.safetensors" in render(found)
 
 
 def test_a_trace_tells_who_made_it_champion_and_why(sqlite_store, make_package, make_splits, write_predictions, tmp_path):

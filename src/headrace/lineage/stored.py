@@ -9,7 +9,7 @@ from headrace.errors import DataError, HeadraceError
 from headrace.fingerprint import file_md5, file_sha256
 from headrace.lineage.edge import Edge, broken, fine, gone, some
 from headrace.lineage.evidence import Evidence
-from headrace.registry.trace import parse_yaml
+from headrace.registry.trace import pinned
 from headrace.settings import Settings
 from headrace.sources.bundled import bundled_file, locate
 from headrace.storage.dvc_objects import Objects
@@ -19,7 +19,7 @@ PACKAGE = "models/package"
 
 def source_edges(settings: Settings, evidence: Evidence) -> Iterator[Edge]:
     """The files of each source that are on this machine, hashed again."""
-    for entry in parse_yaml(evidence.text("data/sources.lock")).get("sources", []):
+    for entry in pinned(evidence.text("data/sources.lock")):
         files = entry["files"]
         name = f"source {entry['source'].get('name') or entry['source'].get('dataset')}"
         wrong, missing = [], []

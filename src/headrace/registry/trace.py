@@ -132,7 +132,7 @@ def _find(reader: Reader, what: str) -> VersionRecord:
 def _of_run(run: RunRecord, sources: str, lock: str) -> dict[str, Any]:
     tags = run.tags
     return {
-        "sources": [dict(file) for entry in parse_yaml(sources).get("sources", []) for file in entry["files"]],
+        "sources": [dict(file) for entry in pinned(sources) for file in entry["files"]],
         "dvc_lock": {"sha256": hashlib.sha256(lock.encode()).hexdigest() if lock else "", "stages": _stages(lock)},
         "code": {
             "commit": tags.get("headrace.git.commit", ""),
@@ -155,6 +155,13 @@ def _of_run(run: RunRecord, sources: str, lock: str) -> dict[str, Any]:
         },
         "metrics": {key: value for key, value in sorted(run.metrics.items()) if key.startswith(("test/", "baseline/"))},
     }
+
+
+def pinned(text: str) -> list[dict[str, Any]]:
+    """The entries of a data/sources.lock; weights that the training started from are one more."""
+    found = parse_yaml(text)
+    weights = [{"source": {"name": "train.init_from"}, "files": found["initial"]["files"]}] if found.get("initial") else []
+    return [*found.get("sources", []), *weights]
 
 
 def _time(milliseconds: int | None) -> str:
