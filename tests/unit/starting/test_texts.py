@@ -1,5 +1,6 @@
 """dvc.yaml and params.yaml of a new project, made from the reference project's own."""
 
+import numpy as np
 import pytest
 from tests.projects import REPOSITORY
 
@@ -8,6 +9,8 @@ from headrace.project.environment import revisions
 from headrace.project.needs import read_stages
 from headrace.starting import texts
 from headrace.starting.contract import FirstLook
+from headrace.starting.measured import Measured
+from headrace.starting.texts import judged_changes
 
 
 def test_the_dag_is_that_of_the_reference_project_with_revisions_for_its_code(tmp_path):
@@ -68,3 +71,16 @@ def test_params_keep_the_sections_and_the_comments_of_the_recipe(tmp_path):
     assert "epochs: 3                  # 40 records" in text
     assert "share of the records that may be quarantined" in text
     assert "\n\nregister:" in text
+
+
+@pytest.mark.parametrize("records", [180, 500, 2000])
+def test_the_first_gate_lets_an_equally_good_model_through(records):
+    """The lower bound of the paired interval is judged: chance must not refuse a sound model more than once in 20 times."""
+    drawn = np.random.default_rng(1)
+    test = records // 5
+    measured = Measured(records, {"a": records // 2, "b": records - records // 2}, {}, {"": records}, {})
+    margin = judged_changes(measured)["evaluate.max_regression"][0]
+    differences = drawn.choice([-1, 0, 1], p=[0.1, 0.8, 0.1], size=(4000, test))
+    lower = differences.mean(1) - 1.96 * differences.std(1) / np.sqrt(test)
+
+    assert (lower < -margin).mean() < 0.07
