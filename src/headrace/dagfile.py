@@ -62,6 +62,13 @@ def fill(text: str, values: Mapping[str, Any]) -> str:
     return TEMPLATE.sub(value, text)
 
 
+def nested(values: Any, key: str) -> Any:
+    """The value of a dotted key of a params file, as DVC reads it; None where there is none."""
+    for part in key.split("."):
+        values = values.get(part) if isinstance(values, Mapping) else None
+    return values
+
+
 def _stanza(name: str, body: Mapping[str, Any], values: Mapping[str, Any]) -> Stanza:
     def paths(key: str) -> list[str]:
         return [fill(next(iter(item)) if isinstance(item, Mapping) else item, values) for item in body.get(key) or []]
@@ -108,16 +115,9 @@ def stage_fingerprint(project: Path, stanza: Stanza, params: Any, made: Mapping[
             "stage": stanza.name,
             "params": params,
             "inputs": inputs,
-            "environment": {name: _nested(packages, name) for name in stanza.environment},
+            "environment": {name: nested(packages, name) for name in stanza.environment},
         }
     )
-
-
-def _nested(packages: Any, key: str) -> Any:
-    """Of a package; of one stage of ours in a user's project, `headrace.train`; of a group, `trainers.network`."""
-    for part in key.split("."):
-        packages = packages.get(part) if isinstance(packages, Mapping) else None
-    return packages
 
 
 def locked_outs(project: Path) -> dict[str, str]:

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
+from headrace.dagfile import nested
 from headrace.errors import DataError
 from headrace.fingerprint import value_sha256
 from headrace.lineage.edge import Edge, broken, fine, gone, some
@@ -74,9 +75,7 @@ def params_edge(evidence: Evidence) -> Edge:
 def _at(values: Any, key: str) -> Any:
     if isinstance(values, dict) and key in values:
         return values[key]
-    for part in key.split("."):
-        values = values.get(part) if isinstance(values, dict) else None
-    return values
+    return nested(values, key)
 
 
 def suite_edge(evidence: Evidence) -> Edge:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace import plugins
+from headrace.dagfile import nested
 from headrace.errors import ConfigError, EnvironmentMismatch
 from headrace.storage.local import write_json
 
@@ -72,16 +73,6 @@ def generate(lock: Path, groups: Groups | None = None) -> dict[str, Any]:
             node = node.setdefault(part, {})
         node |= {name: versions[name] for name in sorted(packages) if name in versions}
     return found
-
-
-def at(values: Mapping[str, Any], key: str) -> Any:
-    """The value of a key of environment.json, nested where it has dots; None when there is none."""
-    node: Any = values
-    for part in key.split("."):
-        if not isinstance(node, Mapping) or part not in node:
-            return None
-        node = node[part]
-    return node
 
 
 def public(number: str) -> str:
@@ -167,7 +158,7 @@ def check_revisions(project: Path) -> None:
 
 def _members(name: str, environment: Mapping[str, Any]) -> list[str]:
     """The packages of a group; any other key is itself."""
-    found = at(environment, name)
+    found = nested(environment, name)
     return sorted(found) if isinstance(found, Mapping) and name.partition(".")[0] != "headrace" else [name]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace import plugins
-from headrace.dagfile import fill
+from headrace.dagfile import fill, nested
 from headrace.errors import ConfigError
 from headrace.project.closure import Closure, SourceTree
 from headrace.project.environment import NAME
@@ -251,7 +251,7 @@ def _named(
         return {_module(tree, lookup.room, text): "" for text in texts if _is_name(tree, lookup.room, text)}
 
     for key in (lookup.key, f"{stage.name}.{lookup.key}"):
-        value = _at(values, key) if lookup.key else None
+        value = nested(values, key) if lookup.key else None
         if isinstance(value, str) and ":" not in value and _is_name(tree, lookup.room, value):
             return {_module(tree, lookup.room, value): f"{room}${{{key}}}.py"}
         if value:
@@ -276,14 +276,6 @@ def _module(tree: SourceTree, room: str, name: str) -> str:
     module, _, attribute = name.partition(":")
     inner = f"{module}.{attribute.partition('.')[0]}"  # `package:module`, as a task may be
     return inner if tree.find(inner) else module
-
-
-def _at(values: Any, key: str) -> Any:
-    for part in key.split("."):
-        if not isinstance(values, Mapping) or part not in values:
-            return None
-        values = values[part]
-    return values
 
 
 def _strings(value: Any) -> Iterator[str]:

@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from headrace.dagfile import TEMPLATE, fill
+from headrace.dagfile import TEMPLATE, fill, nested
 from headrace.errors import ParamsError
 from headrace.params import did_you_mean, read_yaml
 
@@ -55,16 +55,10 @@ def _misfits(key: str, named: Mapping[str, Any], values: Mapping[str, Any]) -> I
     """What is wrong with options that another key gives their meaning; nothing where that names own code."""
     from jsonschema import Draft202012Validator
 
-    options, name = _at(values, key), _at(values, named["by"])
+    options, name = nested(values, key), nested(values, named["by"])
     if options and isinstance(name, str) and name in named["of"]:
         for error in Draft202012Validator(named["of"][name]).iter_errors(options):
             yield _in_words(key, error)
-
-
-def _at(values: Any, key: str) -> Any:
-    for part in key.split("."):
-        values = values.get(part) if isinstance(values, Mapping) else None
-    return values
 
 
 def _nameless(project: Path, stages: Mapping[str, Any], values: Mapping[str, Any]) -> Iterator[str]:
