@@ -18,7 +18,7 @@ class Intake(Protocol):
     """Options of one record, its schema at rest, and how it gets there."""
 
     RecordOptions: type[Section]
-    """Typed options of one record (`collect.record` in params.yaml)."""
+    """Typed options of one record (`collect.record` in params.yaml); with `personal`, a PersonalConfig, where personal data is counted."""
 
     def settle(self, options: Any, raws: Sequence[RawRecord]) -> Any:
         """Options with what they leave open, such as the size of a picture, taken from the first records."""

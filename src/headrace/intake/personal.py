@@ -36,9 +36,9 @@ class PersonalConfig(Section):
     """email; card: 13 to 19 digits with a true check digit (Luhn); phone: with + and country code, or the North American form."""
 
     @property
-    def columns(self) -> list[str]:
-        """The columns that count, in the order of KINDS; none when nobody looks."""
-        return [] if self.policy == "off" else [f"personal_{kind}" for kind in KINDS if kind in self.kinds]
+    def columns(self) -> dict[str, str]:
+        """The columns that count, by kind in the order of KINDS; none when nobody looks."""
+        return {} if self.policy == "off" else {kind: f"personal_{kind}" for kind in KINDS if kind in self.kinds}
 
 
 def mask(text: str, kinds: Sequence[str] = KINDS) -> tuple[str, list[int]]:
@@ -71,7 +71,7 @@ def treat(text: str, config: PersonalConfig, *, where: str) -> tuple[str, list[i
         return text, []
     masked, counts = mask(text, config.kinds)
     if config.policy == "fail" and any(counts):
-        kinds = " and ".join(name.removeprefix("personal_") for name, count in zip(config.columns, counts, strict=True) if count)
+        kinds = " and ".join(kind for kind, count in zip(config.columns, counts, strict=True) if count)
         raise DataError(
             f"{where} holds personal data ({kinds}), and collect.record.personal.policy is fail. Mend the source, or set mask or count."
         )

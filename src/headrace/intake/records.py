@@ -56,7 +56,7 @@ def write_records(
     progress.start("records")
     # Without a given list the records are gone through twice: a label must mean the same in the first shard and in the last.
     names = class_names(read()) if classes is None else list(classes)
-    labels, tally = {name: index for index, name in enumerate(names)}, Tally(names)
+    labels = {name: index for index, name in enumerate(names)}
     records = iter(read())
     first = list(islice(records, FIRST_ROWS))
     if not first:
@@ -64,6 +64,7 @@ def write_records(
     settled = intake.settle(options, first)
     info = intake.record_info(settled)
     schema = _with_kept(intake.record_schema(settled), kept)
+    tally = Tally(names, settled.personal.columns if hasattr(settled, "personal") else {})
     with ShardWriter(folder, schema, task=task, classes=names, record=info) as writer:
         for chunk in in_chunks(chain(first, records), info):
             rows = intake.make_rows(chunk, labels, settled)

@@ -12,9 +12,6 @@ from headrace.params import Report
 
 MAX_EXAMPLES = 5
 
-PERSONAL = "personal_"
-"""How the columns begin that count personal data of a kind."""
-
 
 class FaultCount(Report):
     """Records that cannot be read for one kind of reason."""
@@ -25,16 +22,22 @@ class FaultCount(Report):
 
 
 class Tally:
-    """What a report says of the rows that went by."""
+    """What a report says of the rows that went by.
 
-    def __init__(self, classes: Sequence[str]) -> None:
+    Args:
+        classes: class names in the order of their labels.
+        personal: columns that count personal data, by kind.
+    """
+
+    def __init__(self, classes: Sequence[str], personal: Mapping[str, str]) -> None:
         self._names: Mapping[int, str] = {-1: "", **dict(enumerate(classes))}
         self._by_label: dict[int, int] = dict.fromkeys(range(len(classes)), 0)
         self._by_split: dict[str, int] = {}
         self._faults: dict[str, tuple[int, list[str]]] = {}
         self._ids: list[np.ndarray] = []
         self.rows = 0
-        self.personal: dict[str, int] = {}
+        self._personal = personal
+        self.personal = dict.fromkeys(personal, 0)
         """Personal data of each kind that the intake found."""
 
     def add(self, rows: pa.Table) -> None:
@@ -42,10 +45,8 @@ class Tally:
         self.rows += rows.num_rows
         _count(self._by_label, rows.column("label"))
         _count(self._by_split, rows.column("split"))
-        for name in rows.column_names:
-            if name.startswith(PERSONAL):
-                kind = name.removeprefix(PERSONAL)
-                self.personal[kind] = self.personal.get(kind, 0) + (pc.sum(rows.column(name)).as_py() or 0)
+        for kind, name in self._personal.items():
+            self.personal[kind] += pc.sum(rows.column(name)).as_py() or 0
         # Eight bytes of each id are enough to count repeats: one false repeat is expected beyond four billion records.
         self._ids.append(np.array([int(text[:16], 16) for text in rows.column("id").to_pylist()], dtype=np.uint64))
         for fault, origin in zip(rows.column("fault").to_pylist(), rows.column("origin").to_pylist(), strict=True):

@@ -53,7 +53,7 @@ def settle(options: RecordOptions, raws: Sequence[RawRecord]) -> RecordOptions: 
 def record_schema(options: RecordOptions) -> pa.Schema:
     """id, text, label, split, source, origin, fault and the measured columns."""
     strings = [(name, pa.string()) for name in ("split", "source", "origin", "fault")]
-    personal = [(name, pa.int64()) for name in options.personal.columns]
+    personal = [(name, pa.int64()) for name in options.personal.columns.values()]
     return pa.schema([("id", pa.string()), ("text", pa.string()), ("label", pa.int64()), *strings, *_MEASURED, *personal])
 
 

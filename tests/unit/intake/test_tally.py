@@ -7,7 +7,7 @@ from headrace.intake.tally import Tally
 
 def test_tally_counts_what_the_report_says():
     """Classes that do not occur are shown with 0; repeats of an id are counted."""
-    tally = Tally(["a", "b"])
+    tally = Tally(["a", "b"], {})
     rows = {"id": ["0" * 32, "1" * 32, "0" * 32], "label": [0, -1, 0], "split": ["", "test", ""], "fault": ["", "size: 3", ""]}
     tally.add(pa.table({**rows, "origin": ["x", "y", "z"]}))
 

@@ -243,3 +243,15 @@ def test_personal_data_stop_the_stage_where_they_must_not_be(places):
     """The message names the place."""
     with pytest.raises(DataError, match=r"in.csv:line 2 of source 'mine' holds personal data \(phone\)"):
         run(texts(places, "fail"), places)
+
+
+def test_a_column_called_personal_is_a_column_like_any_other(places):
+    """A table has its own `personal_status`, and kept columns have the names that the user gives; nobody looked for personal data."""
+    (places.project / "in.csv").write_text("personal_status,age,personal_note,label\nsingle,30,x,a\nmarried,40,y,b\n")
+    columns = {"personal_status": {"kind": "categorical"}, "age": {"kind": "numeric"}}
+    mine = [{"kind": "files", "name": "mine", "paths": ["in.csv"]}]
+    reading = {"format": "csv", "sources": mine, "options": {"keep": ["personal_note"]}}
+
+    report = run(params(task="tabular", record={"columns": columns}, **reading), places)
+
+    assert (report.rows, report.personal) == (2, {})
