@@ -50,7 +50,7 @@ def write_records(
         kept: names of what goes with the records, each a column of text.
 
     Raises:
-        ParamsError: a data set of this task has a column of such a name already.
+        ParamsError: a data set of this task has a column of such a name already, or not a row for each record.
         DataError: there is no record, or what the intake cannot settle.
     """
     progress.start("records")
@@ -68,6 +68,10 @@ def write_records(
     with ShardWriter(folder, schema, task=task, classes=names, record=info) as writer:
         for chunk in in_chunks(chain(first, records), info):
             rows = intake.make_rows(chunk, labels, settled)
+            if kept and rows.num_rows != len(chunk):
+                raise ParamsError(
+                    "collect.options.keep: this task makes several rows of a record, and none has the columns of its own."
+                )
             for name in kept:
                 rows = rows.append_column(
                     schema.field(name), pa.array([(raw.beside or {}).get(name) for raw in chunk], pa.string())

@@ -255,3 +255,15 @@ def test_a_column_called_personal_is_a_column_like_any_other(places):
     report = run(params(task="tabular", record={"columns": columns}, **reading), places)
 
     assert (report.rows, report.personal) == (2, {})
+
+
+@pytest.mark.badinput
+def test_what_is_kept_beside_a_record_needs_a_row_for_it(places):
+    """Running text is cut into many rows: none of them is the one that the column belongs to."""
+    (places.project / "in.csv").write_text("text,author\nto be or not to be,Shakespeare\n")
+    mine = [{"kind": "files", "name": "mine", "paths": ["in.csv"]}]
+    options = {"payload": "text", "label": None, "keep": ["author"]}
+    wanted = params(task="language_modeling", format="csv", record={"characters": 8}, sources=mine, options=options)
+
+    with pytest.raises(ParamsError, match="keep: this task makes several rows"):
+        run(wanted, places)
