@@ -1,6 +1,7 @@
 """What a format reader yields: one record as it arrived, before the task looks at it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -44,6 +45,21 @@ class RawRecord:
     """What goes with the record into columns of its own, such as the group or the time it is split by."""
     fault: str = ""
     """Why the payload cannot be read; such a record is quarantined by `validate`, never dropped in silence."""
+
+    def make_id(self, payload: bytes | None = None) -> str:
+        """Digest of the bytes as they came, `payload` where the format gives none apart from it: an exact copy has the same id."""
+        content = payload if self.content is None else self.content
+        # Nothing of the payload is left: two such records are the same only if they stand in the same place.
+        return digest(f"{self.source}\n{self.origin}".encode() if content is None else content)
+
+    def label_fault(self, classes: Collection[str]) -> str:
+        """Why the label cannot be used; '' when it can, or there is none."""
+        return "" if self.label is None or self.label in classes else f"unknown class: {self.label!r}"[:200]
+
+
+def digest(content: bytes) -> str:
+    """The id of a record with this content."""
+    return hashlib.sha256(content).hexdigest()[:32]
 
 
 class Format(Protocol):

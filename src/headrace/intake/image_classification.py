@@ -1,6 +1,5 @@
 """Pictures on their way in: decoded once, brought to one size and measured, into a fixed-shape uint8 column `image` (H, W, C)."""
 
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -112,7 +111,7 @@ def make_rows(raws: Sequence[RawRecord], classes: Mapping[str, int], options: Re
     """Decode, bring to size and measure; a picture that cannot be read is a row with `fault` set and null pixels."""
     shape = _shape(options)
     rows = [
-        row._replace(fault=row.fault or _label_fault(raw, classes))
+        row._replace(fault=row.fault or raw.label_fault(classes))
         for raw, row in zip(raws, _decode_all(raws, options), strict=True)
     ]
     pixels = np.zeros((len(rows), *shape), dtype=np.uint8)
@@ -143,22 +142,9 @@ def make_rows(raws: Sequence[RawRecord], classes: Mapping[str, int], options: Re
 
 
 def _record_id(raw: RawRecord) -> str:
-    content = raw.content
-    if content is None:
-        if isinstance(raw.payload, bytes):
-            content = raw.payload
-        elif isinstance(raw.payload, np.ndarray):
-            content = raw.payload.tobytes()
-        else:
-            # Nothing of the payload is left: two such records are the same only if they stand in the same place.
-            content = f"{raw.source}\n{raw.origin}".encode()
-    return hashlib.sha256(content).hexdigest()[:32]
-
-
-def _label_fault(raw: RawRecord, classes: Mapping[str, int]) -> str:
-    if raw.label is None or raw.label in classes:
-        return ""
-    return f"unknown class: {raw.label!r}"[:200]
+    if raw.content is None and isinstance(raw.payload, np.ndarray):
+        return raw.make_id(raw.payload.tobytes())
+    return raw.make_id(raw.payload if isinstance(raw.payload, bytes) else None)
 
 
 def _decode_all(raws: Sequence[RawRecord], options: RecordOptions) -> list[_Row]:

@@ -1,6 +1,5 @@
 """Running text on its way in: cut where it has borders, measured, and kept as it is in a string column `text`."""
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 from pydantic import Field
 
-from headrace.formats.record import RawRecord
+from headrace.formats.record import RawRecord, digest
 from headrace.params import Section
 
 _MEASURED = ("characters", "bytes", "words", "lines", "replaced")
@@ -85,7 +84,7 @@ def cut(text: str, limit: int) -> Iterator[str]:
 
 def _row(raw: RawRecord, text: str, fault: str, origin: str, content: bytes) -> dict[str, Any]:
     return {
-        "id": hashlib.sha256(content).hexdigest()[:32],
+        "id": digest(content),
         "text": text,
         "label": -1,
         "split": raw.split,

@@ -3,7 +3,6 @@
 What a cell cannot be read as makes the record faulty; a blank is missing. Nothing is guessed: a column that is not declared is an error.
 """
 
-import hashlib
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -175,7 +174,7 @@ def make_rows(raws: Sequence[RawRecord], classes: Mapping[str, int], options: Re
     faults, rows = [], []
     for raw in raws:
         row: dict[str, Any] = {}
-        fault = raw.fault or _label_fault(raw, classes)
+        fault = raw.fault or raw.label_fault(classes)
         if not raw.fault:
             try:
                 row = {name: _read(raw.payload.get(name), name, column, missing) for name, column in columns.items()}
@@ -184,7 +183,8 @@ def make_rows(raws: Sequence[RawRecord], classes: Mapping[str, int], options: Re
         faults.append(fault)
         rows.append(row)
     arrays = [
-        pa.array([_record_id(raw) for raw in raws], pa.string()),
+        # Of all cells as they came: two customers who differ in nothing but their number are two records.
+        pa.array([raw.make_id() for raw in raws], pa.string()),
         pa.array([-1 if raw.label is None else classes.get(raw.label, -1) for raw in raws], pa.int64()),
         pa.array([raw.split for raw in raws], pa.string()),
         pa.array([raw.source for raw in raws], pa.string()),
@@ -193,16 +193,6 @@ def make_rows(raws: Sequence[RawRecord], classes: Mapping[str, int], options: Re
         *(pa.array([row.get(name) for row in rows], _type(column)) for name, column in columns.items()),
     ]
     return pa.Table.from_arrays(arrays, schema=record_schema(options))
-
-
-def _record_id(raw: RawRecord) -> str:
-    """Of all cells as they came: two customers who differ in nothing but their number are two records."""
-    content = raw.content if raw.content is not None else f"{raw.source}\n{raw.origin}".encode()
-    return hashlib.sha256(content).hexdigest()[:32]
-
-
-def _label_fault(raw: RawRecord, classes: Mapping[str, int]) -> str:
-    return "" if raw.label is None or raw.label in classes else f"unknown class: {raw.label!r}"[:200]
 
 
 def _read(value: Any, name: str, column: Column, missing: frozenset[str]) -> Any:

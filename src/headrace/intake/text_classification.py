@@ -1,6 +1,5 @@
 """Texts on their way in: measured, and kept as they are in a string column `text`."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -8,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from headrace.formats.record import RawRecord
+from headrace.formats.record import RawRecord, digest
 from headrace.intake.personal import PersonalConfig, treat
 from headrace.params import Section
 
@@ -65,7 +64,7 @@ def record_info(options: RecordOptions) -> dict[str, Any]:  # noqa: ARG001  # th
 def make_rows(raws: Sequence[RawRecord], classes: Mapping[str, int], options: RecordOptions) -> pa.Table:
     """Measure; a text that cannot be read is a row with `fault` set and no text."""
     rows = [_read(raw, options) for raw in raws]
-    faults = [row.fault or _label_fault(raw, classes) for raw, row in zip(raws, rows, strict=True)]
+    faults = [row.fault or raw.label_fault(classes) for raw, row in zip(raws, rows, strict=True)]
     columns = [
         pa.array([_record_id(raw, row) for raw, row in zip(raws, rows, strict=True)], pa.string()),
         pa.array([row.text for row in rows], pa.string()),
@@ -86,19 +85,12 @@ def make_rows(raws: Sequence[RawRecord], classes: Mapping[str, int], options: Re
 
 
 def _record_id(raw: RawRecord, row: _Row) -> str:
-    """Of the bytes as they came: an exact copy has the same id. Of the masked text where there is one: a digest can be guessed back."""
+    """Of the masked text where there is one: a digest of what was masked can be guessed back."""
     if row.is_masked:
-        content = row.text.encode()
-    elif raw.content is not None:
-        content = raw.content
-    elif isinstance(raw.payload, str):
-        content = raw.payload.encode("utf-8", "surrogatepass")
-    elif isinstance(raw.payload, bytes):
-        content = raw.payload
-    else:
-        # Nothing of the payload is left: two such records are the same only if they stand in the same place.
-        content = f"{raw.source}\n{raw.origin}".encode()
-    return hashlib.sha256(content).hexdigest()[:32]
+        return digest(row.text.encode())
+    if isinstance(raw.payload, str):
+        return raw.make_id(raw.payload.encode("utf-8", "surrogatepass"))
+    return raw.make_id(raw.payload if isinstance(raw.payload, bytes) else None)
 
 
 def _read(raw: RawRecord, options: RecordOptions) -> _Row:
@@ -132,12 +124,6 @@ def _text_fault(text: object, options: RecordOptions) -> str:
     except UnicodeEncodeError:
         return "encoding: a half of a surrogate pair stands alone"
     return ""
-
-
-def _label_fault(raw: RawRecord, classes: Mapping[str, int]) -> str:
-    if raw.label is None or raw.label in classes:
-        return ""
-    return f"unknown class: {raw.label!r}"[:200]
 
 
 def _letters(text: str) -> float:
