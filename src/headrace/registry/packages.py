@@ -32,8 +32,8 @@ _LOADER = "headrace_package_5"
 """Module name of `pyfunc.py` inside a registered model; another number when it changes what it does, because one process can have models
 of several ages open."""
 
-_CHECKS = {"model.pt2": "pt2.py", "model.onnx": "onnx_file.py"}
-"""What in headrace/training opens a program; inside a registered model it has the name that `pyfunc.py` knows."""
+OPENERS = {"model.pt2": "pt2", "model.onnx": "onnx_file"}
+"""Module of headrace/training that opens a program; inside a registered model it has the name that `pyfunc.py` knows."""
 
 _TASK = "headrace_task_"
 """The task's own module inside a registered model whose records are no numbers, with the digest of its code."""
@@ -135,7 +135,7 @@ def lay_out(
     (folder / "code").mkdir()
     shutil.copyfile(Path(pyfunc.__file__), folder / "code" / f"{_LOADER}.py")
     program = pyfunc.program_file(package.folder)
-    checks = Path(pyfunc.__file__).parents[1] / "training" / _CHECKS[program]
+    checks = Path(pyfunc.__file__).parents[1] / "training" / f"{OPENERS[program]}.py"
     shutil.copyfile(checks, folder / "code" / f"{pyfunc.PROGRAMS[program]}.py")
     if pyfunc.encoding_of(package.folder) is not None:
         code = Path(str(sys.modules[task_encode(package.model["task"]).__module__].__file__)).read_bytes()

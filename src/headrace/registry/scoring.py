@@ -1,6 +1,7 @@
 """A registered package's predictions on a test split, computed from the package itself and kept by digests."""
 
-from collections.abc import Callable, Mapping
+import importlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,11 +9,11 @@ import numpy as np
 
 from headrace.dataset.schema import read_info
 from headrace.dataset.shards import iter_tables
-from headrace.errors import DataError, RegistryError
+from headrace.errors import RegistryError
 from headrace.evaluation.predictions import Decisions, read_predictions
 from headrace.evaluation.scores import Scores, read_scores
 from headrace.plugins import resolve
-from headrace.registry.packages import Package, task_encode
+from headrace.registry.packages import OPENERS, Package, task_encode
 from headrace.storage.local import atomic_path
 
 if TYPE_CHECKING:
@@ -68,35 +69,17 @@ def open_package(package: Package) -> "PackagedModel":
     """
     from headrace.registry.pyfunc import PackagedModel, encoding_of, program_file
 
-    opener = _onnx if program_file(package.folder) == "model.onnx" else _torch
+    opener = importlib.import_module(f"headrace.training.{OPENERS[program_file(package.folder)]}")
+    encode = task_encode(package.model["task"]) if encoding_of(package.folder) is not None else None
     try:
-        encode = task_encode(package.model["task"]) if encoding_of(package.folder) is not None else None
-        return PackagedModel(package.folder, opener, encode)
-    except RegistryError:
-        raise
-    except (RuntimeError, ValueError, KeyError, OSError) as error:
+        return PackagedModel(package.folder, opener.open_function, encode)
+    except opener.ProgramRefused as error:
+        raise RegistryError(f"The package is not used. {error}") from None
+    except Exception as error:
         raise RegistryError(
             f"The package is intact, but its program cannot be loaded here: {' '.join(str(error).split())[:300]}. "
             f"Compare in an environment of its requirements.txt ({package.folder / 'requirements.txt'})."
         ) from error
-
-
-def _torch(content: bytes, *, name: str) -> Callable[[np.ndarray], np.ndarray]:
-    from headrace.training import pt2
-
-    try:
-        return pt2.open_function(content, name=name)
-    except pt2.ProgramRefused as error:
-        raise RegistryError(f"The package is not used. {error}") from None
-
-
-def _onnx(content: bytes, *, name: str) -> Callable[[np.ndarray], np.ndarray]:
-    from headrace.training.onnx_candidate import open_checked
-
-    try:
-        return open_checked(content, name=name)
-    except DataError as error:
-        raise RegistryError(f"The package is not used. {error}") from None
 
 
 def _predict(package: Package, split: Path, task_name: str, record: Mapping[str, Any]) -> np.ndarray:
