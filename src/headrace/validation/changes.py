@@ -13,7 +13,7 @@ from pydantic import Field
 from headrace.dataset.shards import read_table
 from headrace.errors import ValidationFailed
 from headrace.params import Report, Section
-from headrace.validation.profile import Profile, as_numbers, as_words, measure, read_accepted, readable_columns, related
+from headrace.validation.profile import Profile, as_numbers, as_words, is_new, measure, read_accepted, readable_columns
 
 MAX_EXAMPLES = 5
 MAX_WORDS = 10
@@ -115,7 +115,7 @@ def look_for_changes(raw: Path, accepted: Path, policy: ChangePolicy) -> Changes
     if not before.columns:
         return Changes([], [], "nothing was accepted yet")
     sources = pc.unique(read_table(raw, ["source"])["source"]).to_pylist()
-    if not related(before, sources):
+    if not set(before.sources) & set(sources):
         return Changes([], [], f"the accepted data are of {', '.join(before.sources)}: nothing to compare")
     table, positions = readable_columns(raw)
     ids = read_table(raw, ["id"])["id"]
@@ -176,13 +176,12 @@ def _given(before: Profile, now: Profile, table: pa.Table) -> Iterator[_Found]:
 
 def _categories(name: str, accepted: list[str], values: pa.ChunkedArray) -> Iterator[_Found]:
     words = as_words(values)
-    is_new = pc.and_(pc.is_valid(words), pc.invert(pc.is_in(words, pa.array(accepted, pa.string()))))
-    concerned = np.asarray(is_new)
-    if concerned.any():
-        new = sorted(pc.unique(words.filter(is_new)).to_pylist())
+    concerned = is_new(words, accepted)
+    if pc.any(concerned).as_py():
+        new = sorted(pc.unique(words.filter(concerned)).to_pylist())
         shown = ", ".join(repr(word[:50]) for word in new[:MAX_WORDS])
         more = f" and {len(new) - MAX_WORDS:,} more" if len(new) > MAX_WORDS else ""
-        yield _Found("new_categories", name, f"{len(accepted)} values", shown + more, concerned)
+        yield _Found("new_categories", name, f"{len(accepted)} values", shown + more, np.asarray(concerned))
 
 
 def _range(name: str, old: list[float], now: list[float], values: pa.ChunkedArray, slack: float) -> Iterator[_Found]:

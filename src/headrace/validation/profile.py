@@ -95,10 +95,10 @@ def readable_columns(folder: Path) -> tuple[pa.Table, np.ndarray]:
     info = read_info(folder)
     schema = read_schema(folder)
     payload = info.record.get("payload")
-    wanted = [field.name for field in schema if field.name != payload and is_plain(field.type)]
-    table = read_table(folder, wanted)
+    wanted = [field.name for field in schema if field.name not in (payload, *LEFT_OUT) and is_plain(field.type)]
+    table = read_table(folder, [*wanted, "fault"])
     positions = np.flatnonzero(np.asarray(pc.equal(table["fault"], "")))
-    table = table.take(pa.array(positions)).drop_columns([name for name in LEFT_OUT if name in wanted])
+    table = table.select(wanted).take(pa.array(positions))
     if info.classes:
         names = pa.array([*info.classes, None], pa.string())
         labels = np.asarray(table["label"])
@@ -129,9 +129,7 @@ def measure(folder: Path, table: pa.Table) -> Profile:
     if has_classes:
         # A class of one record is a class: few records do not make it less of one.
         columns["label"] = ColumnProfile(type="class", categories=_distinct(table["label"]))
-    return Profile(
-        rows=table.num_rows, sources=_distinct(table["source"]), columns=columns, given=dict(read_given_columns(folder))
-    )
+    return Profile(rows=table.num_rows, sources=_distinct(table["source"]), columns=columns, given=read_given_columns(folder))
 
 
 def _column(values: pa.ChunkedArray, rows: int) -> ColumnProfile:
@@ -155,6 +153,11 @@ def as_words(values: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.cast(values, pa.string())
 
 
+def is_new(words: pa.ChunkedArray, known: Sequence[str]) -> pa.ChunkedArray:
+    """Which words are none of those known, bool (N,); where there is none, nothing is new."""
+    return pc.and_(pc.is_valid(words), pc.invert(pc.is_in(words, pa.array(known, pa.string()))))
+
+
 def _distinct(values: pa.ChunkedArray) -> list[str]:
     return sorted(pc.unique(as_words(values).drop_null()).to_pylist())
 
@@ -165,8 +168,3 @@ def _range(numbers: np.ndarray) -> list[float] | None:
         return None
     # Values that occur, never something between two: a range of whole numbers is one of whole numbers.
     return [float(edge) for edge in np.quantile(finite, _EDGES, method="inverted_cdf")]
-
-
-def related(accepted: Profile, sources: Sequence[str]) -> bool:
-    """Whether the accepted data are of a data set that has a source in common with this one."""
-    return bool(accepted.columns) and bool(set(accepted.sources) & set(sources))

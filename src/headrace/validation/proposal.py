@@ -14,7 +14,16 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
 from headrace.storage.local import write_text
-from headrace.validation.profile import ColumnProfile, Profile, as_numbers, as_words, measure, read_accepted, readable_columns
+from headrace.validation.profile import (
+    ColumnProfile,
+    Profile,
+    as_numbers,
+    as_words,
+    is_new,
+    measure,
+    read_accepted,
+    readable_columns,
+)
 from headrace.validation.suite import COLUMN_KEYS, WHOLE_COLUMNS, load_suite
 
 BETWEEN, IN_SET = "expect_column_values_to_be_between", "expect_column_values_to_be_in_set"
@@ -126,10 +135,10 @@ def _widen(line: Any, now: Profile, table: pa.Table, max_bad_fraction: float) ->
         return True
     if line["expectation"] == IN_SET and column.categories is not None:
         words = as_words(table[name])
-        is_new = pc.and_(pc.is_valid(words), pc.invert(pc.is_in(words, pa.array([str(v) for v in line["value_set"]]))))
-        if (pc.sum(is_new).as_py() or 0) <= allowed * len(words):
+        new = words.filter(is_new(words, [str(value) for value in line["value_set"]]))
+        if len(new) <= allowed * len(words):
             return False
-        line["value_set"].extend(sorted(pc.unique(words.filter(is_new)).to_pylist()))
+        line["value_set"].extend(sorted(pc.unique(new).to_pylist()))
         return True
     return False
 

@@ -5,7 +5,7 @@ from tests.measured import write_records
 
 from headrace.dataset.given_columns import write_given_columns
 from headrace.errors import ParamsError
-from headrace.validation.profile import Profile, measure, read_accepted, readable_columns, related
+from headrace.validation.profile import measure, read_accepted, readable_columns
 
 
 def profile(folder, rows=24, **columns):
@@ -45,15 +45,6 @@ def test_the_file_is_the_profile_in_a_line_a_column(tmp_path):
 
     assert read_accepted(path) == found
     assert '    "height": {"range": [28.0, 28.0, 28.0, 28.0, 28.0], "type": "int32"},' in found.to_json().splitlines()
-
-
-def test_data_of_other_sources_are_not_compared(tmp_path):
-    """Another recipe is no change of this one."""
-    accepted = profile(tmp_path / "raw")
-
-    assert related(accepted, ["s", "t"])
-    assert not related(accepted, ["t"])
-    assert not related(Profile(), ["s"])
 
 
 @pytest.mark.badinput
