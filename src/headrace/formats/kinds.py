@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime, time
+from decimal import Decimal
 from typing import Any
 
 LOOKED_AT = 1000
@@ -20,7 +21,7 @@ def kind_of(value: Any) -> str:
             return EMPTY
         case bool():
             return "truth value"
-        case int() | float():
+        case int() | float() | Decimal():
             return "number"
         case bytes():
             return "bytes"
@@ -30,7 +31,9 @@ def kind_of(value: Any) -> str:
             return "object"
         case str():
             return _kind_of_text(value.strip())
-    return "time" if hasattr(value, "isoformat") else "number" if hasattr(value, "as_tuple") else type(value).__name__
+        case date() | time():
+            return "time"
+    return type(value).__name__
 
 
 def _kind_of_text(text: str) -> str:
