@@ -1,4 +1,4 @@
-"""Splits by time: train before a cutoff, then validation, then test. A time without a zone is refused, never guessed."""
+"""Splits by time: train before a cutoff, then validation, then test. A time without a zone is refused unless params say that it is UTC."""
 
 import contextlib
 from datetime import UTC, datetime
