@@ -101,7 +101,8 @@ def _generated(model: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
         interface = (
             f"`load_predictor` takes rows, as mappings or a data frame, with the columns {columns}, and gives float32 N x {len(classes)}: "
             f"the probability of {_listed(classes)}. A column or value that is missing, and a category that was never seen, have an "
-            "answer too. Inside, the task's `encode` makes float32 numbers of them by what model.json keeps, which `model.pt2` takes."
+            "answer too. Inside, the task's `encode` makes float32 numbers of them by what model.json keeps, which "
+            f"`{_program(model)}` takes."
         )
         return _joined(evaluation, verdict, interface, ENCODED_EXAMPLE.replace("(texts)", "(rows)"), model)
     if "encoding" in model.get("description", {}):
