@@ -134,7 +134,12 @@ def _training(evidence: Evidence) -> dict[str, Any]:
     )
     score = [Series("", [(x, 100 * y) for x, y in accuracy], "s1")] if accuracy else []
     words = []
-    for key, text in (("parameters", "weights"), ("samples", "training samples"), ("epochs", "epochs"), ("steps", "steps")):
+    for key, text in (
+        ("parameters", "weights" if "epochs" in report else "fitted numbers"),
+        ("samples", "training samples"),
+        ("epochs", "epochs"),
+        ("steps", "steps"),
+    ):
         value = number(report.get(key))
         if value is not None:
             words.append(f"{value:,.0f} {text.removesuffix('s') if value == 1 else text}")
@@ -148,6 +153,6 @@ def _training(evidence: Evidence) -> dict[str, Any]:
         "accuracy": line_chart(score, x_label="Epoch", y_label="Accuracy, %", alt=title) if len(accuracy) > 1 else Markup(""),
         "loss_title": loss_title,
         "loss": line_chart(losses, x_label="Epoch", y_label="Loss", alt=loss_title) if len(history) > 1 else Markup(""),
-        "history": history,
+        "history": history if len(history) > 1 or "epochs" in report else [],
         "written": rows(evidence.json(evidence.reports / "plots" / "train" / "samples.json").get("samples")),
     }

@@ -107,7 +107,10 @@ def _lineage(evidence: Evidence, context: PageContext) -> list[tuple[str, str]]:
     found = [
         ("Git commit", commit),
         ("Training fingerprint", str(model.get("fingerprint") or evaluate.get("fingerprint") or "")),
-        ("Network", f"{network.get('name', '')}, seed {model.get('seed')}" if network else ""),
+        (
+            "Model" if model.get("program") == "onnx" else "Network",
+            f"{network.get('name', '')}, seed {model.get('seed')}" if network else "",
+        ),
         (
             "Test records",
             f"{evaluate.get('test_records')}, digest {evaluate.get('test_digest')}" if evaluate.get("test_digest") else "",

@@ -16,6 +16,7 @@ from headrace.dataset.shards import iter_tables
 from headrace.plugins import resolve
 
 TEXT_CHARACTERS = 160
+ROW_CHARACTERS = 480
 THUMBNAIL_PX = 64
 
 
@@ -80,7 +81,7 @@ def _show(table: pa.Table, task_name: str, record: Mapping[str, Any]) -> list[Sh
     if "payload" in record:
         texts = [_text(value) for value in table.column(str(record["payload"])).to_pylist()]
     elif "columns" in record:
-        texts = [_text(", ".join(f"{key} {value}" for key, value in row.items())) for row in task.inputs(table, record)]
+        texts = [_row(row) for row in task.inputs(table, record)]
     else:
         texts = [""] * len(ids)
     return [Shown(key, label, text=t, origin=o) for key, label, t, o in zip(ids, labels, texts, origins, strict=True)]
@@ -95,6 +96,11 @@ def _thumbnail(item: np.ndarray) -> bytes:
     return content.getvalue()
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, most: int = TEXT_CHARACTERS) -> str:
     words = " ".join(str(value).split())
-    return words if len(words) <= TEXT_CHARACTERS else words[: TEXT_CHARACTERS - 1] + "…"
+    return words if len(words) <= most else words[: most - 1] + "…"
+
+
+def _row(row: Mapping[str, Any]) -> str:
+    cells = {name: f"{value:.10g}" if isinstance(value, float) else value for name, value in row.items()}
+    return _text(", ".join(f"{name} {'missing' if value is None else value}" for name, value in cells.items()), ROW_CHARACTERS)
