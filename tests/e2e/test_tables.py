@@ -80,10 +80,10 @@ def test_both_doors_leave_the_same_lock(checkout, operator):
 
 
 def test_the_blank_cells_of_churn_are_found(operator):
-    """pandas keeps them as a space, and the column as text."""
+    """Pandas keeps them as a space, and the column as text."""
     validated = operator.report("validate")
 
-    assert f"TotalCharges is missing: {BLANK} of {CUSTOMERS} records" in validated["warnings"]
+    assert f"TotalCharges is missing: {BLANK} of {CUSTOMERS:,} records" in validated["warnings"]
     assert validated["quarantined"] == 0
 
 
