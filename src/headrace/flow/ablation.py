@@ -230,7 +230,8 @@ def in_words(found: Ablation) -> list[str]:
     with_, without = (sum(pair[side] for pair in found.scores.values()) / len(found.scores) for side in (0, 1))
     seeds = [f"  seed {seed}: {one:.4f} with, {other:.4f} without" for seed, (one, other) in found.scores.items()]
     shown = "better" if found.low > 0 else "worse" if found.high < 0 else ""
-    verdict = f"{found.what} is shown to make it {shown}" if shown else f"{found.what} is not shown to make a difference"
+    choice = f"params.yaml in place of {found.what}" if "=" in found.what else found.what
+    verdict = f"{choice} is shown to make it {shown}" if shown else f"{choice} is not shown to make a difference"
     interval = f"{found.confidence:.0%} interval over the records {found.low:+.4f} to {found.high:+.4f}"
     return [
         *(seeds if len(seeds) > 1 else []),
