@@ -152,6 +152,18 @@ def stage_new(
         typer.echo(line)
 
 
+@stage_app.command("add")
+def stage_add(name: Annotated[str, typer.Argument(help="suspects: records whose label is probably wrong.")]) -> None:
+    """Add an optional stage of the package: dvc.yaml stanza and params section. Without it nothing is spent on it.
+
+    Example: [bold]headrace stage add suspects[/]
+    """
+    from headrace.project.scaffold import add_stage
+
+    for line in add_stage(read_settings().project, name):
+        typer.echo(line)
+
+
 @commands.command()
 def doctor(as_json: Json = False) -> None:
     """Check this machine: packages, cache, stores, disk, and which precisions train fast here.

@@ -13,6 +13,7 @@ from headrace.dataset.shards import ShardWriter
 from headrace.errors import DataError, ParamsError
 from headrace.formats.record import RawRecord
 from headrace.intake.contract import Intake
+from headrace.intake.corrections import GIVEN, Corrections
 from headrace.intake.tally import Tally
 from headrace.listening import Progress
 
@@ -36,6 +37,7 @@ def write_records(
     classes: Sequence[str] | None,
     progress: Progress,
     kept: Sequence[str] = (),
+    corrections: Corrections | None = None,
 ) -> Tally:
     """Decode and measure every record, write them as a data set, and count them.
 
@@ -48,10 +50,11 @@ def write_records(
         classes: class names in the order of their labels; None: those that occur.
         progress: told of every row.
         kept: names of what goes with the records, each a column of text.
+        corrections: labels that take the place of those that records bring.
 
     Raises:
         ParamsError: a data set of this task has a column of such a name already, or not a row for each record.
-        DataError: there is no record, or what the intake cannot settle.
+        DataError: there is no record, or what the intake cannot settle; a correction is of no class.
     """
     progress.start("records")
     # Without a given list the records are gone through twice: a label must mean the same in the first shard and in the last.
@@ -65,6 +68,9 @@ def write_records(
     info = intake.record_info(settled)
     schema = _with_kept(intake.record_schema(settled), kept)
     tally = Tally(names, settled.personal.columns if hasattr(settled, "personal") else {})
+    if corrections:
+        corrections.check(names)
+        schema = schema.append(GIVEN)
     with ShardWriter(folder, schema, task=task, classes=names, record=info) as writer:
         for chunk in in_chunks(chain(first, records), info):
             rows = intake.make_rows(chunk, labels, settled)
@@ -76,6 +82,8 @@ def write_records(
                 rows = rows.append_column(
                     schema.field(name), pa.array([(raw.beside or {}).get(name) for raw in chunk], pa.string())
                 )
+            if corrections:
+                rows = corrections.apply(rows, names)
             writer.write(rows)
             tally.add(rows)
             progress.advance(rows.num_rows)

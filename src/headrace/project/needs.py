@@ -114,7 +114,8 @@ def assess(tree: SourceTree, stage: StageText, variants: Sequence[Mapping[str, A
         needs.packages = {**_alone(tree, stage, values, code), **needs.packages}
         if code.uses_installed_headrace:
             own = tree.find(stage.runner_module) if stage.runner_module else None
-            key = "headrace" if own is None or tree.is_own(own) else f"headrace.{stage.name}"
+            is_usual = stage.runner_module == f"headrace.stages.{stage.name}"  # only those have a result revision of their own
+            key = f"headrace.{stage.name}" if is_usual and own is not None and not tree.is_own(own) else "headrace"
             needs.packages.setdefault(key, Import("headrace", tree.project / "dvc.yaml", line))
     wide = _wide_folders(tree, stage, needs.files)
     templated = {dep for dep in stage.deps if "${" in dep} | {text for _, _, templates in readings for text in templates.values()}

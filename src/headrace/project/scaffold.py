@@ -2,7 +2,7 @@
 
 import keyword
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -82,6 +82,29 @@ _SECTION = """
   suffix: ""                 # only files whose name ends so; empty: all
 """
 
+OPTIONAL = {
+    "suspects": (
+        "split",
+        """suspects:
+  cmd: >-
+    python -m headrace.stages headrace.labels.suspects --splits data/splits --out reports/label_suspects.csv
+    --report reports/suspects.json
+  deps: [data/splits]
+  params: [suspects]
+  outs: [reports/label_suspects.csv]
+  metrics: [reports/suspects.json]
+  meta: {timeout_s: 3600}
+""",
+        """
+suspects:
+  folds: 5                   # each label is judged by a model fitted on the other folds
+  max_records: 10000         # records looked at, drawn by seed
+  seed: 17
+""",
+    )
+}
+"""Stages of this package that a project adds when it wants them: the stage they follow, stanza and section."""
+
 
 def new_stage(project: Path, name: str, *, after: str) -> list[str]:
     """Add stage `name`, which reads the first output of stage `after`.
@@ -116,6 +139,39 @@ def new_stage(project: Path, name: str, *, after: str) -> list[str]:
     for params in [root / "params.yaml", *sorted((root / "recipes").glob("*.yaml"))]:
         new[params] = params.read_text(encoding="utf-8").rstrip("\n") + "\n" + _SECTION.format(**values)
 
+    generated = _write_all(root, new, name)
+    written = [file.relative_to(root).as_posix() for file in [*new, *generated]]
+    return [*written, f"Now: headrace run --stage {name}; then write what {module_file.relative_to(root).as_posix()} is for."]
+
+
+def add_stage(project: Path, name: str) -> list[str]:
+    """Add an optional stage of this package to dvc.yaml, params.yaml and every recipe.
+
+    Returns:
+        A line for each file that was changed, then what to type next.
+
+    Raises:
+        ParamsError: there is no such stage, or the project has it.
+        ConfigError: the project lacks the stage that it follows.
+    """
+    root = project.resolve()
+    if name not in OPTIONAL:
+        raise ParamsError(f"no optional stage is called '{name}'.{did_you_mean(name, OPTIONAL)} There is {', '.join(OPTIONAL)}.")
+    stages = read_stages(read_yaml(root / "dvc.yaml"))
+    _check_name(root, name, stages)
+    after, stanza, section = OPTIONAL[name]
+    if after not in {stage.name for stage in stages}:
+        raise ConfigError(f"dvc.yaml has no stage '{after}', whose output '{name}' reads. Write the stanza by hand.")
+    dag = root / "dvc.yaml"
+    new = {dag: dagedit.insert_stage(dag.read_text(encoding="utf-8"), stanza, after=after)}
+    for params in [root / "params.yaml", *sorted((root / "recipes").glob("*.yaml"))]:
+        new[params] = params.read_text(encoding="utf-8").rstrip("\n") + "\n" + section
+    generated = _write_all(root, new, name)
+    return [*(file.relative_to(root).as_posix() for file in [*new, *generated]), f"Now: headrace run --stage {name}"]
+
+
+def _write_all(root: Path, new: Mapping[Path, str], name: str) -> list[Path]:
+    """Write the files, complete the stanza of stage `name`, and make anew what is generated from them; returns the latter."""
     generated = [path for path in (root / schema.NAME, root / reference.FOLDER / "params.md") if path.exists()]
     with _all_or_nothing([*new, *generated]):
         for file, text in new.items():
@@ -126,8 +182,7 @@ def new_stage(project: Path, name: str, *, after: str) -> list[str]:
             write_text(root / schema.NAME, schema.render(typed))
             if len(generated) > 1 or generated[0].name == "params.md":
                 write_text(root / reference.FOLDER / "params.md", reference.params_page(typed))
-    written = [file.relative_to(root).as_posix() for file in [*new, *generated]]
-    return [*written, f"Now: headrace run --stage {name}; then write what {module_file.relative_to(root).as_posix()} is for."]
+    return generated
 
 
 def _check_name(root: Path, name: str, stages: list[StageText]) -> None:

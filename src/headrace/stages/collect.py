@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field
 
 from headrace.dataset.given_columns import write_given_columns
 from headrace.intake.contract import check_parts
+from headrace.intake.corrections import CorrectionReport, names_of_records, read_corrections
 from headrace.intake.reading import SourceReading, choose_readers, given_columns, kept_columns, read_all
 from headrace.intake.records import write_records
 from headrace.intake.tally import FaultCount, SourceSummary, summarize
@@ -43,6 +44,8 @@ class Params(Section):
     """By name of a source: how it is read, where that is not how the others are. All of them make one data set."""
     classes: list[str | int] | None = None
     """Class names in the order of their integer labels; a record of another class is faulty. Null: those that occur."""
+    corrections: str | None = None
+    """Name of a source that is no records but corrected labels: CSV files with the columns id, label and why."""
 
 
 class CollectReport(Report):
@@ -63,6 +66,12 @@ class CollectReport(Report):
     sources: list[SourceSummary]
 
 
+class CorrectedReport(CollectReport):
+    """The same where a source corrects labels."""
+
+    corrections: CorrectionReport
+
+
 def run(
     params: Params, *, sources: Path, out: Out, initial: Out | None = None, places: Places, progress: Progress | None = None
 ) -> CollectReport:
@@ -71,14 +80,16 @@ def run(
     intake = resolve("intake", params.task, None, where="collect.task")
     check_parts(intake, ("RecordOptions", "make_rows"), where=f"collect.task is '{params.task}'")
     record = parse_section(params.record, "collect.record", intake.RecordOptions, where="params.yaml")
-    readers = choose_readers(params.format, params.options, params.per_source, names=[source.name for source in params.sources])
+    names = names_of_records([source.name for source in params.sources], params.corrections)
+    readers = choose_readers(params.format, params.options, params.per_source, names=names)
     lock = read_lock(sources)
     check(params.sources, lock, where=sources.name)
     if initial is not None:
         bring_initial(lock.initial, places, initial)
     files = fetch(params.sources, lock, places, progress)
     classes = None if params.classes is None else [str(name) for name in params.classes]
-    readings = readers.readings(files)
+    readings = readers.readings([file for file in files if file.source != params.corrections])
+    corrected = read_corrections([file for file in files if file.source == params.corrections]) if params.corrections else None
     with unchanged(files):
         given = given_columns(readings)
         tally = write_records(
@@ -90,11 +101,12 @@ def run(
             classes=classes,
             progress=progress,
             kept=kept_columns(readings),
+            corrections=corrected,
         )
         if given:
             write_given_columns(out, given)
     faulty = sum(fault.count for fault in tally.faults.values())
-    return CollectReport(
+    report = CollectReport(
         headline=f"{tally.rows:,} records"
         + (f", {faulty:,} of them unreadable" if faulty else "")
         + "".join(f", {count:,} x {kind}" for kind, count in tally.personal.items() if count),
@@ -109,3 +121,4 @@ def run(
             for source, entry in zip(params.sources, lock.sources, strict=True)
         ],
     )
+    return CorrectedReport(**report.model_dump(), corrections=corrected.finish()) if corrected else report
