@@ -51,9 +51,13 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     report = run(Params(evaluation="classification"), model=folder / "model.json", predictions=folder / "predictions.parquet",
                  baselines=folder / "baselines.parquet", plots=reports / "plots/evaluate")  # fmt: skip
     (reports / "evaluate.json").write_text(report.to_json())
-    edges = (("collect", "raw"), ("split", "collect"), ("train", "split"), ("baseline", "split"))
+    edges = (("collect", "raw"), ("split", "collect"), ("train", "split"), ("baseline", "split"), ("suspects", "split"))
     stages = "".join(f"  {name}: {{cmd: x, deps: [{above}], outs: [{name}]}}\n" for name, above in edges)
     (folder / "dvc.yaml").write_text(f"stages:\n{stages}")
+    suspect = {"id": ids[0], "split": "train", "origin": "a/long/path/" * 20, "given": classes[0], "suggested": classes[1]}
+    doubtful = {"suspects": 21, "records": 240, "model": "logistic_regression", "accuracy": 0.9, "not_judged": [classes[2]]}
+    believed = {"probability_given": 0.01, "probability_suggested": 0.98}
+    (reports / "suspects.json").write_text(json.dumps({**doubtful, "most_suspect": [{**suspect, **believed}] * 20}))
     timings = {"stages": {"collect": {"state": "unchanged", "seconds": 0}, "train": {"state": "failed", "seconds": 3.2}}}
     (reports / "timings.json").write_text(json.dumps(timings))
     evidence = folder / ".headrace/failed/train"
@@ -96,6 +100,17 @@ def test_title_verdict_and_failure_are_seen_first(browser):
     assert browser.find_element(By.ID, "verdict").location["y"] < 900
     assert "✕ Stage train failed." in browser.find_element(By.CSS_SELECTOR, "[role=alert]").text
     assert "The model may" in browser.find_element(By.CSS_SELECTOR, "#verdict h1").text
+
+
+def test_labels_to_look_at_are_listed_with_their_ids(browser):
+    """What was found, how far the finder is to be believed, and where the rest is."""
+    heading = browser.find_element(By.XPATH, "//h3[text()='Labels to look at']")
+    told, table, rest = (heading.find_element(By.XPATH, f"following-sibling::*[{at}]").text for at in (1, 2, 3))
+
+    assert "21 of 240 labels are probably wrong, says logistic regression, which agrees with 90.0" in told
+    assert f"{0:032x}" in table
+    assert "98.0" in table
+    assert rest.startswith("1 more in reports/label_suspects.csv")
 
 
 def test_only_the_page_itself_is_fetched(browser, page):

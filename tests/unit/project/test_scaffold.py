@@ -8,7 +8,7 @@ from headrace.errors import ConfigError, ParamsError
 from headrace.params import read_yaml
 from headrace.project import lint, schema
 from headrace.project.environment import write as write_environment
-from headrace.project.scaffold import new_stage
+from headrace.project.scaffold import add_stage, new_stage
 
 DAG = """# my DAG
 stages:
@@ -130,3 +130,46 @@ def test_two_own_packages_need_a_choice(write):
     new_stage(project, "clean", after="fetch")
 
     assert (project / "src/another/stages/clean.py").exists()
+
+
+SPLIT_DAG = """stages:
+  split:
+    cmd: python split.py
+    outs: [data/splits]
+"""
+
+
+def test_an_optional_stage_is_added_whole(write):
+    """It has no result revision of its own, so it depends on all of them; what was there stays."""
+    project = user_project(write, "scaffolded_f")
+    (project / "dvc.yaml").write_text(SPLIT_DAG)
+
+    told = add_stage(project, "suspects")
+
+    stages = read_yaml(project / "dvc.yaml")["stages"]
+    assert stages["split"] == {"cmd": "python split.py", "outs": ["data/splits"]}
+    assert stages["suspects"]["cmd"].startswith("python -m headrace.stages headrace.labels.suspects --splits data/splits --out ")
+    assert stages["suspects"]["deps"] == ["data/splits"]
+    assert stages["suspects"]["params"] == ["suspects", {"environment.json": ["headrace"]}]
+    for name in ("params.yaml", "recipes/big.yaml"):
+        assert read_yaml(project / name)["suspects"]["folds"] == 5
+    assert told == ["dvc.yaml", "params.yaml", "recipes/big.yaml", "Now: headrace run --stage suspects"]
+    assert [str(f) for f in lint.lint(project, sections=False) if "suspects" in f.message] == []
+    with pytest.raises(ParamsError, match="taken"):
+        add_stage(project, "suspects")
+
+
+@pytest.mark.badinput
+@pytest.mark.parametrize(
+    ("name", "error", "told"),
+    [("suspect", ParamsError, "Did you mean 'suspects'"), ("suspects", ConfigError, "no stage 'split'")],
+)
+def test_an_optional_stage_that_cannot_be_added_changes_nothing(write, name, error, told):
+    """A half of a stage stops every later command."""
+    project = user_project(write, "scaffolded_g")
+    before = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
+
+    with pytest.raises(error, match=told):
+        add_stage(project, name)
+
+    assert {path: path.read_bytes() for path in project.rglob("*") if path.is_file()} == before

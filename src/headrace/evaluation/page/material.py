@@ -23,6 +23,7 @@ def describe_material(evidence: Evidence) -> dict[str, Any]:
         "balance": _balance(evidence),
         "validation": _validation(evidence.report("validate")),
         "split": _split(evidence.report("split")),
+        "suspects": _suspects(evidence),
         "augmentation": _augmentation(evidence),
         "training": _training(evidence),
     }
@@ -100,6 +101,27 @@ def _split(report: dict[str, Any]) -> dict[str, Any]:
     left_out = sum(n for _, n in causes)
     sentence = f"{parts}. " + (f"{left_out:,} left out so that nothing leaks." if left_out else "No record had to be left out.")
     return {"sentence": sentence, "causes": causes, "contradictory": count(report.get("contradictory_ids"))}
+
+
+def _suspects(evidence: Evidence) -> dict[str, Any]:
+    report = evidence.report("suspects")
+    if not report or "suspects" not in evidence.dag:  # a stage that was taken out leaves its report behind
+        return {}
+    model, found = str(report.get("model", "")).replace("_", " "), count(report.get("suspects"))
+    sentence = (
+        f"{found:,} of {count(report.get('records')):,} labels are probably wrong, says {model}, which agrees with "
+        f"{percent(report.get('accuracy'))} of them on records it has not seen."
+    )
+    unjudged = strings(report.get("not_judged"))
+    return {
+        "sentence": sentence + (f" Too few records to judge: {', '.join(unjudged)}." if unjudged else ""),
+        "rows": [
+            {key: str(row.get(key, "")) for key in ("id", "split", "origin", "given", "suggested")}
+            | {"believed": percent(row.get("probability_given")), "instead": percent(row.get("probability_suggested"))}
+            for row in rows(report.get("most_suspect"))
+        ],
+        "hidden": max(0, found - len(rows(report.get("most_suspect")))),
+    }
 
 
 def _augmentation(evidence: Evidence) -> dict[str, Any]:
