@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from tests.projects import Checkout, clone
 
+from headrace.evaluation.report import build
+
 TITANIC = ("tabular-titanic", "titanic.csv")
 TELCO = ("tabular-telco-churn", "Telco-Customer-Churn.csv")
 CUSTOMERS = 1500
@@ -98,3 +100,21 @@ def test_boosted_trees_are_judged_registered_and_shown(operator):
     assert "The model relies on" in page
     assert "fitted numbers" in page
     assert "epoch" not in page
+
+
+def test_diabetes_runs_whole(tmp_path, origin):
+    """A number to predict, offline: better than the mean by far, in its own unit, with a page that says so."""
+    made = clone(origin, tmp_path / "diabetes", tmp_path / "home")
+    made.headrace("recipe", "use", "diabetes")
+
+    made.run("dvc", "repro")
+
+    evaluated = made.report("evaluate")
+    trivial = next(row for row in evaluated["comparison"] if row["model"] == "mean")
+    page = build(made.folder)
+    assert trivial["difference_low"] > 0
+    assert evaluated["verdict"]["allowed"]
+    assert evaluated["score"] == "negative_mae"
+    assert f"mean absolute error {evaluated['metrics']['mae']:#.4g}" in page
+    assert "Progression as predicted and as it is" in page
+    assert "NaN" not in page

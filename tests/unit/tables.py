@@ -1,4 +1,4 @@
-"""A small table of customers with every kind of column; the fee and the plan tell who leaves."""
+"""Small tables: customers with every kind of column, whose fee and plan tell who leaves; houses, whose area and district tell the price."""
 
 import csv
 import io
@@ -12,6 +12,7 @@ from headrace.dataset.shards import ShardWriter
 from headrace.formats.csv import Options, read
 from headrace.formats.record import RawRecord, SourceFile
 from headrace.intake import tabular as intake
+from headrace.intake import tabular_regression
 
 CLASSES = ("No", "Yes")
 COLUMNS: dict[str, dict[str, Any]] = {
@@ -86,3 +87,45 @@ def write_table(
     ) as writer:
         if raws:
             writer.write(intake.make_rows(raws, {name: number for number, name in enumerate(classes)}, schema))
+
+
+HOUSES: dict[str, dict[str, Any]] = {
+    "area": {"kind": "numeric", "min": 0, "max_missing": 0.5},
+    "district": {"kind": "categorical", "slice": True},
+    "door": {"kind": "numeric"},
+    "target": {"kind": "id"},
+    "price": {"kind": "target", "min": 0},
+}
+
+
+def houses(count: int, *, seed: int = 0) -> list[dict[str, str]]:
+    """Rows as a CSV file holds them, `price` among them; some areas are blank, and a column has the name of the target at rest."""
+    random = np.random.default_rng(seed)
+    found = []
+    for number in range(count):
+        area, district = float(np.round(random.uniform(20, 200), 1)), str(random.choice(["old", "new"]))
+        price = 2000 * area * (2 if district == "old" else 1) + float(random.normal(0, 5000))
+        row = {"area": str(area), "district": district, "door": str(random.integers(1, 99)), "target": f"T{seed}-{number}"}
+        if number % 50 == 7:
+            row["area"], price = " ", 330_000.0
+        found.append({**row, "price": f"{max(price, 0):.2f}"})
+    return found
+
+
+def house_options(**columns: Mapping[str, Any]) -> tabular_regression.RecordOptions:
+    """The schema, with other settings of some columns."""
+    return tabular_regression.RecordOptions.model_validate({"columns": {**HOUSES, **columns}})
+
+
+def write_houses(folder: Path, rows: Sequence[Mapping[str, str]]) -> None:
+    """A data set folder of rows with their prices."""
+    schema = house_options()
+    raws = [
+        RawRecord(dict(row), None, "", "agent", f"row {number}", content=repr(sorted(row.items())).encode())
+        for number, row in enumerate(rows)
+    ]
+    info = tabular_regression.record_info(schema)
+    columns = tabular_regression.record_schema(schema)
+    with ShardWriter(folder, columns, task="tabular_regression", classes=[], record=info) as writer:
+        if raws:
+            writer.write(tabular_regression.make_rows(raws, {}, schema))

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 import pyarrow as pa
@@ -19,9 +19,10 @@ from headrace.evaluation.predictions import Decisions, Predictions
 from headrace.evaluation.scores import Scores
 from headrace.params import Section, did_you_mean, parse_section
 from headrace.plugins import resolve
+from headrace.tasks.contract import targets_of
 
 if TYPE_CHECKING:
-    from headrace.tasks.contract import Task
+    from headrace.tasks.contract import MeasuredTask, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ class Models(Protocol):
     def make(self, name: str, config: Any, *, seed: int) -> Any:
         """An unfitted scikit-learn classifier for what the task's `features` gives.
 
-        Of a task without classes a model with `fit` and `score`: one number for each record, higher is better.
+        Of a measured task a regressor; of another one without classes a model with `fit` and `score`: one number for each record,
+        higher is better.
         """
 
 
@@ -110,7 +112,7 @@ def num_features(x: np.ndarray, fitted: Sequence[FittedBaseline]) -> int:
 
 
 def draw_training_sample(folder: Path, task: "Task", *, max_records: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Features (N, F) and labels (N,) of at most `max_records` records, drawn without replacement by `seed`.
+    """Features (N, F) and labels, or targets, (N,) of at most `max_records` records, drawn without replacement by `seed`.
 
     Only the chosen records are ever in memory together.
 
@@ -126,7 +128,7 @@ def draw_training_sample(folder: Path, task: "Task", *, max_records: int, seed: 
         first += table.num_rows
         if picked.num_rows:
             features.append(_finite(task.features(picked, info.record), picked))
-            labels.append(picked.column("label").to_numpy())
+            labels.append(targets_of(task, picked, info.record))
     if not labels:
         raise DataError(f"{folder} has no records, so there is nothing to fit a baseline on. Check the split.")
     y = np.concatenate(labels)
@@ -178,10 +180,19 @@ def score_split(fitted: Sequence[FittedBaseline], folder: Path, task: "Task") ->
         ids += table.column("id").to_pylist()
         features = task.features(table, info.record)
         for model in fitted:
-            found[model.name].append(model.model.score(features))
+            found[model.name].append(_scores(model, features, task, table, info.record))
     if not ids:
         raise DataError(f"{folder} has no records, so nothing can be measured. Check the fractions of `split`.")
     return {name: Scores(ids, np.concatenate(parts)) for name, parts in found.items()}
+
+
+def _scores(fitted: FittedBaseline, features: np.ndarray, task: "Task", table: pa.Table, record: Mapping[str, Any]) -> np.ndarray:
+    if not hasattr(task, "targets"):
+        found: np.ndarray = fitted.model.score(features)
+        return found
+    with threadpool_limits(1):
+        predicted = np.asarray(fitted.model.predict(features), np.float64)
+    return cast("MeasuredTask", task).score(predicted[:, None], task.inputs(table, record), targets_of(task, table, record))
 
 
 def _join(ids: list[str], labels: np.ndarray, parts: list[tuple[np.ndarray, np.ndarray | None]]) -> Decisions:

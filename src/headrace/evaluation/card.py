@@ -89,6 +89,15 @@ def _metadata(model: Mapping[str, Any], evaluation: Mapping[str, Any]) -> dict[s
 def _generated(model: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
     classes, record = model["classes"], model["record"]
     verdict = evaluation.get("verdict", {})
+    if not classes and "columns" in record:
+        interface = (
+            f"`load_predictor` takes rows, as mappings or a data frame, with the columns {_columns(record)}, and gives float32 N x 1: "
+            f"{record.get('target', 'the target')}, in its own unit. A column or value that is missing, and a category that was never "
+            "seen, have an answer too. Inside, the task's `encode` makes float32 numbers of them by what model.json keeps, which "
+            f"`{_program(model)}` takes."
+        )
+        example = ENCODED_EXAMPLE.replace("(texts)", "(rows)").replace("probabilities", "predicted")
+        return _joined(evaluation, verdict, interface, example, model)
     if not classes:
         interface = (
             f"`load_predictor` takes a list of {record.get('payload', 'record')}s and gives float32 numbers, one row each: what they mean "
@@ -97,9 +106,9 @@ def _generated(model: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
         )
         return _joined(evaluation, verdict, interface, ENCODED_EXAMPLE.replace("probabilities", "answers"), model)
     if "columns" in record:
-        columns = _listed([column["name"] for column in record["columns"] if column["feature"]])
         interface = (
-            f"`load_predictor` takes rows, as mappings or a data frame, with the columns {columns}, and gives float32 N x {len(classes)}: "
+            f"`load_predictor` takes rows, as mappings or a data frame, with the columns {_columns(record)}, and gives float32 N x "
+            f"{len(classes)}: "
             f"the probability of {_listed(classes)}. A column or value that is missing, and a category that was never seen, have an "
             "answer too. Inside, the task's `encode` makes float32 numbers of them by what model.json keeps, which "
             f"`{_program(model)}` takes."
@@ -118,6 +127,10 @@ def _generated(model: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
         f"N x {len(classes)}: the probability of {_listed(classes)}. Preprocessing is inside."
     )
     return _joined(evaluation, verdict, interface, EXAMPLE if not _is_onnx(model) else ENCODED_EXAMPLE, model)
+
+
+def _columns(record: Mapping[str, Any]) -> str:
+    return _listed([column["name"] for column in record["columns"] if column["feature"]])
 
 
 def _is_onnx(model: Mapping[str, Any]) -> bool:

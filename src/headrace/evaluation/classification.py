@@ -24,12 +24,10 @@ from headrace.evaluation.own import own_metrics
 from headrace.evaluation.plots import draw
 from headrace.evaluation.predictions import Predictions, read_baselines, read_measured, read_predictions
 from headrace.evaluation.significance import wilson_interval
+from headrace.evaluation.slices import parts
 from headrace.params import Section
 
 __all__ = ["Options", "draw", "judge"]
-
-MAX_SLICES = 20
-"""Parts of one column that are looked at: the largest ones."""
 
 CURVE_POINTS = 200
 """Points of one class's curve kept for plots; metrics use them all."""
@@ -151,22 +149,12 @@ def _per_class(test: Predictions, classes: list[str]) -> tuple[list[dict[str, An
 
 
 def _slices(test: Predictions, measured: dict[str, np.ndarray]) -> list[dict[str, Any]]:
-    """Accuracy over the quarters of a measure, such as short to long texts (equal values stay together), or over words, such as sources."""
+    """Accuracy over the parts of the test records."""
     rows = []
-    for name, values in measured.items():
-        if values.dtype == object:
-            part = values
-        else:
-            part = np.searchsorted(np.unique(np.quantile(values, [0.25, 0.5, 0.75], method="lower")), values)
-        found, counts = np.unique(part, return_counts=True)
-        for number in found[np.sort(np.argsort(-counts, kind="stable")[:MAX_SLICES])]:
-            inside = part == number
-            right, records = int(test.correct[inside].sum()), int(inside.sum())
-            low, high = wilson_interval(right, records)
-            ordered = sorted(values[inside].tolist())
-            smallest, largest = ordered[0], ordered[-1]
-            row = {"column": name, "smallest": smallest, "largest": largest, "records": records}
-            rows.append(row | {"accuracy": right / records, "accuracy_low": low, "accuracy_high": high})
+    for row, inside in parts(measured):
+        right, records = int(test.correct[inside].sum()), int(row["records"])
+        low, high = wilson_interval(right, records)
+        rows.append(row | {"accuracy": right / records, "accuracy_low": low, "accuracy_high": high})
     return rows
 
 

@@ -78,7 +78,11 @@ def draw(judged: Judgement, interval: tuple[float, float], comparison: list[Comp
     }
     if importance := details.get("importance"):
         size = (6.4, max(2.4, 1.4 + 0.3 * min(len(importance), titles.MAX_COLUMNS_DRAWN)))
-        figures["importance"] = (titles.importance_title(importance), lambda axes: _importance(axes, importance), size)
+        figures["importance"] = (
+            titles.importance_title(importance),
+            lambda axes: paint_importance(axes, importance, "Log loss"),
+            size,
+        )
     for name, (title, paint, size) in figures.items():
         save(folder / f"{name}.png", title, paint, size)
     return {name: title for name, (title, _, _) in figures.items()}
@@ -219,10 +223,11 @@ def _comparison(axes: Axes, judged: Judgement, interval: tuple[float, float], co
     axes.set_xlim(left=edge)
 
 
-def _importance(axes: Axes, rows: list[dict[str, Any]]) -> None:
+def paint_importance(axes: Axes, rows: list[dict[str, Any]], what: str) -> None:
+    """A bar for each column: how much of `what` shuffling it adds."""
     shown = rows[: titles.MAX_COLUMNS_DRAWN][::-1]
     places = range(len(shown))
     axes.barh(places, [row["loss_increase"] for row in shown], xerr=[row["deviation"] for row in shown], color=BLUE, ecolor=GREY)
     axes.set_yticks(places, [_short(str(row["column"]), 24).replace("$", r"\$") for row in shown])
     axes.axvline(0, color="#6B7280", linewidth=0.8)
-    axes.set_xlabel("Log loss added by shuffling the column; line: deviation over shuffles")
+    axes.set_xlabel(f"{what} added by shuffling the column; line: deviation over shuffles")

@@ -17,7 +17,10 @@ from headrace.evaluation.page.outcome import describe_outcome, figure_titles
 from headrace.evaluation.page.pictures import png_uri
 from headrace.storage.local import write_text
 
-DRAWN_ON_THE_PAGE = {"roc", "pr", "calibration", "confusion", "per_class", "comparison", "importance"}
+DRAWN_ON_THE_PAGE = {
+    *("roc", "pr", "calibration", "confusion", "per_class", "comparison", "importance"),
+    *("predicted", "residuals"),
+}
 """Figures of `evaluate` that the page draws itself from their tables; it embeds the others."""
 MAX_EMBEDDED_BYTES = 2_000_000
 

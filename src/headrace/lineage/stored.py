@@ -12,6 +12,7 @@ from headrace.lineage.evidence import Evidence
 from headrace.registry.trace import pinned
 from headrace.settings import Settings
 from headrace.sources.bundled import bundled_file, locate
+from headrace.sources.store import Store
 from headrace.storage.dvc_objects import Objects
 
 PACKAGE = "models/package"
@@ -44,7 +45,7 @@ def _place(settings: Settings, file: dict[str, Any]) -> Path | None:
     kind, _, rest = str(file["url"]).partition(":")
     if kind == "bundled":
         try:
-            return locate(bundled_file(rest))
+            return locate(bundled_file(rest), Store(settings.downloads))
         except HeadraceError:
             return None
     if kind == "file":

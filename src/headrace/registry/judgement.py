@@ -21,8 +21,9 @@ class Conditions(Section):
     test_sets: dict[str, str] = Field(default_factory=dict)
     """Further test sets, such as `recent: data/recent`: name to a folder of records, from the project's folder, on which the challenger
     must not be shown to be worse."""
-    max_regression: Annotated[float, Field(ge=0, le=1)] = 0.02
-    """How far below 0 the lower bound of the paired difference in accuracy may lie on each of `test_sets`."""
+    max_regression: Annotated[float, Field(ge=0)] = 0.02
+    """How far below 0 the lower bound of the paired difference in accuracy, or in the score where records
+    have no classes, may lie on each of `test_sets`."""
 
 
 class PromoteParams(Section):
@@ -36,8 +37,8 @@ class PromoteParams(Section):
     """With require better: probability of promoting, within any year, a challenger that is no better."""
     looks_per_year: Annotated[int, Field(ge=1, le=1_000_000)] = 365
     """How many comparisons the budget is for; each may spend an equal part. Beyond them nothing is promoted until one is a year old."""
-    max_regression: Annotated[float, Field(ge=0, le=1)] = 0.005
-    """With require not_worse: how far below 0 the lower bound of the paired difference in accuracy may lie."""
+    max_regression: Annotated[float, Field(ge=0)] = 0.005
+    """With require not_worse: how far below 0 the lower bound of the paired difference in accuracy, or in the score, may lie."""
     conditions: Conditions = Conditions()
     """Limits of size and latency, and further test sets."""
     resamples: Annotated[int, Field(ge=100, le=10_000_000)] = 10_000

@@ -171,8 +171,8 @@ def _signature(model: dict[str, Any]) -> Any:
     if record.get("dtype") == "string" and not classes:
         rows = Schema([TensorSpec(np.dtype("float32"), (-1, -1))])
         return ModelSignature(Schema([ColSpec("string", name=str(record["payload"]))]), rows)
-    outputs = Schema([TensorSpec(np.dtype("float32"), (-1, len(classes)))])
-    if record.get("columns") and classes:
+    outputs = Schema([TensorSpec(np.dtype("float32"), (-1, len(classes) or 1))])
+    if record.get("columns"):
         # Any type: a cell as a CSV file holds it, such as " " for a number that is not there, is read as in training.
         anything = AnyType()  # type: ignore[no-untyped-call]  # MLflow has no type for it
         columns = [column["name"] for column in record["columns"] if column["feature"]]

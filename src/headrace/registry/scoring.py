@@ -15,6 +15,7 @@ from headrace.evaluation.scores import Scores, read_scores
 from headrace.plugins import resolve
 from headrace.registry.packages import OPENERS, Package, task_encode
 from headrace.storage.local import atomic_path
+from headrace.tasks.contract import targets_of
 
 if TYPE_CHECKING:
     from headrace.registry.pyfunc import PackagedModel
@@ -88,11 +89,12 @@ def _predict(package: Package, split: Path, task_name: str, record: Mapping[str,
     score, size = getattr(task, "score", None), getattr(task, "BATCH_RECORDS", ROWS_AT_ONCE)
     parts: list[np.ndarray] = []
     for table in iter_tables(split):
-        inputs = task.inputs(table, record)
+        inputs, targets = task.inputs(table, record), targets_of(task, table, record)
         for start in range(0, len(inputs), size):
             probabilities = model.predict(inputs[start : start + size])
             if score is not None:
-                parts.append(np.nan_to_num(score(probabilities, inputs[start : start + size]), nan=WORST, neginf=WORST))
+                scores = score(probabilities, inputs[start : start + size], targets[start : start + size])
+                parts.append(np.nan_to_num(scores, nan=WORST, neginf=WORST))
                 continue
             classes = probabilities.argmax(axis=1).astype(np.int64)
             parts.append(np.where(np.isfinite(probabilities).all(axis=1), classes, INVALID))

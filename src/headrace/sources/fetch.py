@@ -67,7 +67,7 @@ def _state_of(files: Sequence[SourceFile]) -> list[tuple[int, int]]:
 def _bring(source: Source, files: list[LockedFile], places: Places, progress: Progress) -> Iterator[tuple[LockedFile, Path]]:
     match source:
         case Bundled():
-            path = locate(bundled_file(source.dataset))
+            path = locate(bundled_file(source.dataset), Store(places.downloads))
             yield files[0], _same(files[0], path, "Install the locked environment with `make install`.")
         case Files():
             names = [found.name for found in find_files(source, places)]

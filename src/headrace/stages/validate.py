@@ -31,8 +31,8 @@ class Params(Section):
     changes: ChangePolicy = ChangePolicy()
     """What becomes of a difference to the accepted data."""
     max_told_by_one_column: Annotated[float, Field(ge=0, le=1)] = 0.95
-    """Rows of a table: share of the mistakes of guessing the most frequent class that one column alone may avoid; above it the stage
-    fails and names the column, which probably gives the label away."""
+    """Rows of a table: share of the mistakes of guessing the most frequent class that one column alone may avoid, or of the variance
+    of a number to predict that it may tell; above it the stage fails and names the column, which probably gives the label away."""
 
 
 class ValidateReport(Report):

@@ -58,13 +58,34 @@ class EncodedTask(Task, Protocol):
 
 
 class ScoredTask(EncodedTask, Protocol):
-    """A task without classes: what a model makes of a record is one number. What it trains on need not be one record each."""
+    """A task without classes: how good what a model makes of a record is, is one number."""
+
+    def score(self, outputs: np.ndarray, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """From what the program gives (N, ...) to one number for each record, float64 (N,); higher is better.
+
+        `targets` are those of a measured task; where records have none, there is nothing in them.
+        """
+
+
+class PackedTask(ScoredTask, Protocol):
+    """What is trained on is not one record each."""
 
     BATCH_RECORDS: int
-    """Records that go through a model at once."""
+    """Records that go through a model at once; any task may have it."""
 
     def pack(self, inputs: np.ndarray, encoding: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
         """All inputs of a split as what is trained on: numbers (M, ...) and int64 targets (M, ...), -100 where there is none."""
 
-    def score(self, outputs: np.ndarray, inputs: np.ndarray) -> np.ndarray:
-        """From what the program gives (N, ...) to one number for each record, float64 (N,); higher is better."""
+
+class MeasuredTask(ScoredTask, Protocol):
+    """What a model is to give for a record is a number."""
+
+    def targets(self, table: pa.Table, record: Mapping[str, Any]) -> np.ndarray:
+        """That number, float64 (N,), in the unit in which the program answers."""
+
+
+def targets_of(task: Task, table: pa.Table, record: Mapping[str, Any]) -> np.ndarray:
+    """What a model is to give for each record (N,): the numbers of a measured task, else labels, -1 for none."""
+    targets = getattr(task, "targets", None)
+    found: np.ndarray = table.column("label").to_numpy() if targets is None else targets(table, record)
+    return found

@@ -170,7 +170,7 @@ def pack(texts: np.ndarray, encoding: Mapping[str, Any]) -> tuple[np.ndarray, np
     return padded[:-1].reshape(blocks, context), after.reshape(blocks, context)
 
 
-def score(outputs: np.ndarray, texts: np.ndarray) -> np.ndarray:
+def score(outputs: np.ndarray, texts: np.ndarray, targets: np.ndarray | None = None) -> np.ndarray:  # noqa: ARG001  # the contract's argument
     """Log-likelihood of each text in nats per byte of UTF-8, float64 (N,): the higher the better, whatever the tokens are.
 
     NaN for a text that fills all places: what may not have been read to its end has no likelihood.
@@ -178,6 +178,7 @@ def score(outputs: np.ndarray, texts: np.ndarray) -> np.ndarray:
     Args:
         outputs: log-probability of each token, 0 where there is none (N, L).
         texts: what they are of (N,).
+        targets: nothing is taken from them.
     """
     size = np.array([max(1, len(str(text).encode("utf-8", "surrogatepass"))) for text in texts], dtype=np.float64)
     likelihood: np.ndarray = np.asarray(outputs, dtype=np.float64).sum(axis=1) / size

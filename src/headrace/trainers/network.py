@@ -35,7 +35,7 @@ class TrainReport(Report):
     """Mean over the last epoch."""
     validation_loss: float | None
     validation_accuracy: float | None
-    """Of the kept weights as the loop measures them, without averaging over views; null after a refit."""
+    """Of the kept weights as the loop measures them, without averaging over views; null after a refit, and of numbers."""
     encoding: dict[str, float] | None = None
     """What became of the training records as they were turned into numbers, such as the share cut off; null where they are numbers."""
     temperature: float | None
@@ -98,7 +98,9 @@ def train(params: TrainConfig, job: Job) -> TrainReport:
         session = session.calibrated(fitted.network, session.validation)
     kept = fitted.history[fitted.best_epoch - 1]
     accuracy = kept.get("validation_accuracy")
-    told = f"validation accuracy {accuracy:.4f}" if accuracy is not None else f"loss {fitted.history[-1]['train_loss']:.4f}"
+    told = f"loss {fitted.history[-1]['train_loss']:.4f}"
+    if "validation_loss" in kept:
+        told = f"validation loss {kept['validation_loss']:.4f}" if accuracy is None else f"validation accuracy {accuracy:.4f}"
     report = TrainReport(
         headline=f"{told}, epoch {fitted.best_epoch} of {len(fitted.history)}",
         samples=session.samples,

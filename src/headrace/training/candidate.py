@@ -18,7 +18,7 @@ from headrace.plugins import resolve
 from headrace.storage.local import write_json
 from headrace.training.description import INFO_NAME, CandidateInfo, NetworkInfo, read_candidate_info
 from headrace.training.encoding import input_shape
-from headrace.training.network import build_network
+from headrace.training.network import build_network, num_outputs
 from headrace.training.predictions import write_predictions
 
 WEIGHTS_NAME = "model.safetensors"
@@ -87,7 +87,7 @@ def load_candidate(folder: Path) -> tuple[nn.Module, CandidateInfo]:
         info.network.name,
         info.network.options,
         input_shape=input_shape(info.record, info.description),
-        num_classes=len(info.classes),
+        num_classes=num_outputs(info.classes),
     )
     try:
         weights = load_file(folder / WEIGHTS_NAME)

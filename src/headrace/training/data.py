@@ -14,10 +14,11 @@ from headrace.dataset.schema import read_info
 from headrace.dataset.shards import iter_tables
 from headrace.errors import DataError, ParamsError
 from headrace.fingerprint import value_sha256
+from headrace.tasks.contract import targets_of
 from headrace.training.encoding import KEY, to_numbers
 
 if TYPE_CHECKING:
-    from headrace.tasks.contract import ScoredTask, Task
+    from headrace.tasks.contract import PackedTask, Task
 
 EVALUATION_BATCH = 1000
 
@@ -36,7 +37,7 @@ class Samples:
     inputs: Tensor
     """(N, ...), for images uint8 (N, H, W, C), for texts int32 (N, tokens)."""
     labels: Tensor
-    """int64 (N,), or (N, ...) where a sample has several targets, -100 for none."""
+    """int64 (N,), or (N, ...) where a sample has several targets, -100 for none; of a measured task float64 (N,)."""
     ids: list[str]
     """Of the records; empty where samples are not one record each."""
 
@@ -70,9 +71,9 @@ def load_samples(
     if rows == 0:
         raise DataError(f"{', '.join(map(str, folders))}: no records. Run the stages before again, or look at split.fractions.")
     if hasattr(task, "pack"):
-        return _packed(folders, cast("ScoredTask", task), (description or {})[KEY])
+        return _packed(folders, cast("PackedTask", task), (description or {})[KEY])
     inputs = np.empty(0, np.uint8)
-    labels = np.empty(rows, np.int64)
+    labels: list[np.ndarray] = []
     ids: list[str] = []
     for folder, info in zip(folders, infos, strict=True):
         for table in iter_tables(folder):
@@ -82,12 +83,12 @@ def load_samples(
             if block.shape[1:] != inputs.shape[1:]:
                 raise DataError(f"{folder} holds records of shape {block.shape[1:]}, the others {inputs.shape[1:]}.")
             inputs[len(ids) : len(ids) + len(block)] = block
-            labels[len(ids) : len(ids) + len(block)] = table.column("label").to_numpy()
+            labels.append(targets_of(task, table, info.record))
             ids += table.column("id").to_pylist()
-    return Samples(torch.from_numpy(inputs), torch.from_numpy(labels), ids)
+    return Samples(torch.from_numpy(inputs), torch.from_numpy(np.concatenate(labels)), ids)
 
 
-def _packed(folders: Sequence[Path], task: "ScoredTask", encoding: Mapping[str, Any]) -> Samples:
+def _packed(folders: Sequence[Path], task: "PackedTask", encoding: Mapping[str, Any]) -> Samples:
     records = [task.inputs(table, read_info(folder).record) for folder in folders for table in iter_tables(folder)]
     inputs, labels = task.pack(np.concatenate(records), encoding)
     return Samples(torch.from_numpy(inputs), torch.from_numpy(labels), [])

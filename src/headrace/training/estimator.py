@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from headrace.dataset.schema import DatasetInfo, read_info
 from headrace.dataset.shards import iter_tables
-from headrace.errors import DataError, EngineError
+from headrace.errors import DataError, EngineError, ParamsError
 from headrace.params import Report
 from headrace.plugins import resolve
 from headrace.training.encoding import KEY, to_numbers
@@ -110,6 +110,10 @@ def fit_candidate(
     """
     splits, info = job.splits, read_info(job.splits / "train")
     task = resolve("tasks", info.task, None, where="collect.task")
+    if not info.classes:
+        raise ParamsError(
+            f"train.trainer '{params.trainer}' tells classes apart, and these records have none. Set it to network."
+        )
     folders = [splits / "train", job.augmented, *([splits / "validation"] if params.refit else [])]
     not_read = sorted(params.model_fields_set - READ)
     if not_read:

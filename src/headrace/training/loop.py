@@ -40,7 +40,8 @@ class State:
     last_loss: float = math.nan
     history: list[dict[str, float]] = field(default_factory=list)
     """One row for each epoch."""
-    best_accuracy: float = -1.0
+    best: float = -math.inf
+    """Validation accuracy of the best epoch; where there is none, its validation loss with a minus."""
     best_epoch: int = 0
     stopped: bool = False
 
@@ -55,8 +56,9 @@ class State:
         row = {"epoch": len(self.history) + 1, "train_loss": self.loss_sum / num_steps, **measured}
         self.loss_sum = 0.0
         self.history.append(row)
-        if measured.get("validation_accuracy", -1.0) > self.best_accuracy:
-            self.best_accuracy, self.best_epoch = measured["validation_accuracy"], len(self.history)
+        merit = measured.get("validation_accuracy", -measured.get("validation_loss", math.inf))
+        if merit > self.best:
+            self.best, self.best_epoch = merit, len(self.history)
         return row
 
 
@@ -187,7 +189,7 @@ def _to_train(network: nn.Module, backbone: Backbone | None, epoch: int) -> None
 
 
 def evaluate(network: nn.Module, data: InOrder | None, *, precision: Precision, loss_fn: Loss) -> dict[str, float]:
-    """`validation_loss`, without smoothing, and `validation_accuracy`; nothing without data."""
+    """`validation_loss`, without smoothing, and of classes `validation_accuracy`; nothing without data."""
     if data is None:
         return {}
     network.eval()
@@ -195,11 +197,13 @@ def evaluate(network: nn.Module, data: InOrder | None, *, precision: Precision, 
     with torch.inference_mode(), precision.autocast():
         for x, y in data.parts():
             scores = network(x)
-            targets = int((y >= 0).sum())
+            classes = not y.is_floating_point()
+            targets = int((y >= 0).sum()) if classes else len(y)
             loss += loss_fn(scores, y, label_smoothing=0.0).item() * targets
-            right += int((scores.argmax(dim=-1) == y).sum())
+            right += int((scores.argmax(dim=-1) == y).sum()) if classes else 0
             counted += targets
-    return {"validation_loss": loss / counted, "validation_accuracy": right / counted}
+    accuracy = {"validation_accuracy": right / counted} if classes else {}
+    return {"validation_loss": loss / counted, **accuracy}
 
 
 @dataclass

@@ -21,7 +21,24 @@ def cross_entropy(scores: Tensor, labels: Tensor, *, label_smoothing: float) -> 
     return functional.cross_entropy(scores.float().flatten(0, -2), labels.flatten(), label_smoothing=label_smoothing)
 
 
-LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy}
+def mse(scores: Tensor, targets: Tensor, *, label_smoothing: float) -> Tensor:
+    """Mean squared error of (B, 1) scores and (B,) targets, in float32."""
+    _refuse_smoothing(label_smoothing)
+    return functional.mse_loss(scores.float().squeeze(-1), targets)
+
+
+def huber(scores: Tensor, targets: Tensor, *, label_smoothing: float) -> Tensor:
+    """As `mse` up to one standard deviation of the target, linear beyond it: a wild target pulls no harder than a far one."""
+    _refuse_smoothing(label_smoothing)
+    return functional.huber_loss(scores.float().squeeze(-1), targets)
+
+
+def _refuse_smoothing(label_smoothing: float) -> None:
+    if label_smoothing:
+        raise ParamsError("train.label_smoothing is about classes, and these records have a number each. Set it to 0.")
+
+
+LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy, "mse": mse, "huber": huber}
 
 
 def find_loss(name: str) -> Loss:

@@ -14,6 +14,11 @@ Initialise = Callable[[nn.Module, Tensor], None]
 """Data-dependent first weights: `(network, normalised training inputs)`."""
 
 
+def num_outputs(classes: Sequence[str]) -> int:
+    """Scores of a network: one for each class; where records have none, a single number."""
+    return max(1, len(classes))
+
+
 def build_network(
     name: str, options: Mapping[str, Any], *, input_shape: Sequence[int], num_classes: int
 ) -> tuple[nn.Module, Initialise | None]:
@@ -23,7 +28,7 @@ def build_network(
         name: module of headrace/networks, or `module:function` of the user's code.
         options: checked against the module's `Options`; a module without them gets the mapping.
         input_shape: shape of one record; images: height, width, channels; texts: tokens, size of the vocabulary.
-        num_classes: number of scores.
+        num_classes: number of scores, as `num_outputs` counts them.
 
     Raises:
         ParamsError: no such network, a wrong option, or a network that cannot take this shape.

@@ -57,9 +57,9 @@ class FitConfig(Section):
     ema_decay: float = Field(default=0.0, ge=0, lt=1)
     """Weight of the past, per step, in the average of weights that becomes the model; 0: the last weights are."""
     keep: Literal["last", "best"] = "last"
-    """Weights after the last epoch, or of the epoch with the best validation accuracy."""
+    """Weights after the last epoch, or of the epoch with the best validation accuracy; of numbers, with the least validation loss."""
     patience: int = Field(default=0, ge=0)
-    """Stop after so many epochs without a better validation accuracy; 0: never."""
+    """Stop after so many epochs without a better one by the same measure; 0: never."""
 
     @model_validator(mode="after")
     def _micro_batches_fill_a_batch(self) -> Self:

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from headrace.dataset.schema import read_info
 from headrace.dataset.shards import iter_tables, read_schema
+from headrace.tasks.contract import targets_of
 from headrace.training.encoding import to_numbers
 from headrace.training.predictions import write_predictions
 from headrace.training.scores import write_scores
@@ -19,13 +20,15 @@ if TYPE_CHECKING:
 BATCH_RECORDS = 500
 
 Predict = Callable[[np.ndarray], np.ndarray]
-"""Inputs as a program takes them, (N, ...), to probabilities (N, K) float32."""
+"""Inputs as a program takes them, (N, ...), to probabilities (N, K), or to what else it gives, float32."""
 
 
 def predict_folder(
     program: Predict, folder: Path, task: "Task", *, description: Mapping[str, Any] | None = None
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Ids, labels (N,) int64 and probabilities (N, K) float32 (of a scored task: scores (N,) float64) of a data set, in its order.
+    """Ids, labels (N,) int64 and probabilities (N, K) float32 of a data set, in its order.
+
+    Of a scored task scores (N,) float64; of a measured one targets (N,) float64, and beside the scores what was predicted, (N, 2).
 
     Args:
         program: encoded inputs to probabilities.
@@ -40,12 +43,17 @@ def predict_folder(
     parts: list[np.ndarray] = []
     for table in iter_tables(folder):
         ids += table.column("id").to_pylist()
-        labels.append(table.column("label").to_numpy())
+        targets = targets_of(task, table, record)
+        labels.append(targets)
         inputs = task.inputs(table, record)
         for start in range(0, len(inputs), size):
             batch = inputs[start : start + size]
             found = program(to_numbers(task, batch, description or {}))
-            parts.append(found if score is None else score(found, batch))
+            if score is None:
+                parts.append(found)
+                continue
+            scores = score(found, batch, targets[start : start + size])
+            parts.append(np.stack([scores, found[:, 0]], axis=1) if hasattr(task, "targets") else scores)
     return ids, np.concatenate(labels), np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
 
 
@@ -82,6 +90,11 @@ def predict_splits(
         for name in read_info(folder).record.get("slices", getattr(task, "SLICES", ())):
             measured.setdefault(name, []).extend(_measured(table.column(name)) for table in iter_tables(folder, [name]))
     columns_of = {name: np.concatenate(columns) for name, columns in measured.items()}
+    if hasattr(task, "targets"):
+        scores, predicted = np.concatenate(parts).T
+        columns_of = {"target": np.concatenate(labels), "predicted": predicted, **columns_of, **_several_sources(folders)}
+        write_scores(path, ids=ids, splits=splits, scores=scores, measured=columns_of)
+        return
     if hasattr(task, "score"):
         write_scores(path, ids=ids, splits=splits, scores=np.concatenate(parts), measured=columns_of)
         return

@@ -14,12 +14,12 @@ from headrace.dataset.shards import iter_tables
 from headrace.errors import ParamsError
 from headrace.params import parse_section
 from headrace.plugins import resolve
-from headrace.training.data import EVALUATION_BATCH, Augment, Batches, InOrder, check_labels, load_samples, stream_seed
+from headrace.training.data import EVALUATION_BATCH, Augment, Batches, InOrder, Samples, check_labels, load_samples, stream_seed
 from headrace.training.device import resident_bytes
 from headrace.training.encoding import KEY, input_shape, learn_encoding
 from headrace.training.initial import Initial, TakenOver, known_description, take_over
 from headrace.training.losses import Loss, find_loss
-from headrace.training.network import build_network
+from headrace.training.network import build_network, num_outputs
 from headrace.training.options import FitConfig
 from headrace.training.temperature import fit_temperature
 
@@ -30,6 +30,9 @@ INITIALISE_SAMPLES = 5000
 """Training inputs that a network's `initialise` sees, drawn by the seed."""
 
 MAPPED_NAME = "inputs.mapped"
+
+TARGET = "target"
+"""Where the description has what the targets were scaled by."""
 
 
 @dataclass(frozen=True)
@@ -142,17 +145,20 @@ def open_session(
         budget_bytes=resident_bytes(torch.device("cpu")),
     )
     check_labels(samples, info.classes)
+    aimed = _measured_targets(program, samples)
     options = parse_section(prediction, "train.prediction", program.PredictionOptions, where="params.yaml")
     description = {
         "preprocessing": program.measure(samples.inputs).model_dump(mode="json"),
         "prediction": options.model_dump(mode="json"),
         **learnt,
         **known,
+        **aimed,
     }
+    samples = _scaled(program, samples, aimed)
 
     torch.manual_seed(seed)
     shape = input_shape(info.record, description)
-    net, initialise = build_network(network[0], network[1], input_shape=shape, num_classes=len(info.classes))
+    net, initialise = build_network(network[0], network[1], input_shape=shape, num_classes=num_outputs(info.classes))
     memory_format = torch.channels_last if config.channels_last else None
     normalise = program.from_description(net, description).to(device).normalise
     if initialise is not None:
@@ -180,6 +186,7 @@ def open_session(
     if validation_folder is not None and read_info(validation_folder).rows:
         held_out = load_samples([validation_folder], task, description=description)
         check_labels(held_out, info.classes, distinct=1)
+        held_out = _scaled(program, held_out, aimed)
         # A sample with many targets has as many rows of scores: no more at once than training takes.
         part = EVALUATION_BATCH if held_out.labels.ndim == 1 else config.micro_batch or config.batch_size
         validation = InOrder(held_out, part=part, **views)
@@ -201,6 +208,18 @@ def open_session(
         taken=taken,
         backbone=backbone,
     )
+
+
+def _measured_targets(program: Any, samples: Samples) -> dict[str, Any]:
+    """For the description, what the targets of a measured task are scaled by; empty where a program does not scale them."""
+    if not hasattr(program, "measure_targets"):
+        return {}
+    return {TARGET: program.measure_targets(samples.labels).model_dump(mode="json")}
+
+
+def _scaled(program: Any, samples: Samples, aimed: Mapping[str, Any]) -> Samples:
+    """Samples with the targets that the network is trained on."""
+    return replace(samples, labels=program.scale_targets(samples.labels, aimed[TARGET])) if aimed else samples
 
 
 def _scored(program: nn.Module, held_out: InOrder) -> tuple[np.ndarray, np.ndarray]:

@@ -46,7 +46,8 @@ def refuse_leaks(frame: pd.DataFrame, record: Mapping[str, Any], *, threshold: f
     Args:
         frame: measured columns of the records that go on.
         record: what dataset.json says of one record; without columns nothing is looked at.
-        threshold: the share of the mistakes of always guessing the most frequent class that one column may avoid.
+        threshold: the share of the mistakes of always guessing the most frequent class that one column may avoid; of a number to
+            predict, the share of its variance that one column may tell.
 
     Raises:
         ValidationFailed: names the columns.
@@ -54,15 +55,18 @@ def refuse_leaks(frame: pd.DataFrame, record: Mapping[str, Any], *, threshold: f
     columns = [column for column in record.get("columns", ()) if column["feature"]]
     if not columns:
         return
-    labels = frame["label"].to_numpy()
+    is_number = "target" in record
+    labels = frame["target" if is_number else "label"].to_numpy()
+    tell = variance_told_by if is_number else told_by
     halves = np.array([ord(text[-1]) % 2 == 0 for text in frame["id"]], dtype=bool)  # ids are digests
-    found = {str(column["name"]): told_by(frame[column["column"]], labels, halves) for column in columns}
+    found = {str(column["name"]): tell(frame[column["column"]], labels, halves) for column in columns}
     leaks = sorted(((share, name) for name, share in found.items() if share > threshold), reverse=True)
     if leaks:
         named = ", ".join(f"'{name}' ({share:.1%})" for share, name in leaks)
         raise ValidationFailed(
-            f"a column predicts the label alone: {named} of the mistakes of guessing are avoided by it, more than "
-            f"validate.max_told_by_one_column {threshold:.1%}. It was probably written down when the label was known already. Set its "
+            f"a column predicts the {'target' if is_number else 'label'} alone: {named} of "
+            f"{'its variance is told' if is_number else 'the mistakes of guessing are avoided'} by it, more than "
+            f"validate.max_told_by_one_column {threshold:.1%}. It was probably written down when that was known already. Set its "
             "kind to ignore in collect.record.columns, or raise the limit."
         )
 
@@ -91,10 +95,33 @@ def _avoided(codes: np.ndarray, labels: np.ndarray, halves: np.ndarray) -> float
     return max(0.0, (right - guessed) / mistakes) if mistakes else 0.0
 
 
+def variance_told_by(values: "pd.Series[Any]", targets: np.ndarray, halves: np.ndarray) -> float:
+    """Share of the variance of a number that is told by one column, from 0 to 1: by the means of its parts, each half by the other."""
+    codes, is_ordered = _codes(values), _is_ordered(values)
+    left = whole = 0.0
+    for fitted, judged in ((halves, ~halves), (~halves, halves)):
+        if not fitted.any():
+            return 0.0
+        usual = float(targets[fitted].mean())
+        known = np.unique(codes[fitted])
+        means = np.array([targets[fitted & (codes == code)].mean() for code in known], np.float64)
+        # Parts of numbers stand in their order, so that what lies between two of them is between their means.
+        predicted = np.interp(codes[judged], known, means)
+        if not is_ordered:
+            predicted = np.where(np.isin(codes[judged], known), predicted, usual)
+        left += float(((targets[judged] - predicted) ** 2).sum())
+        whole += float(((targets[judged] - usual) ** 2).sum())
+    return max(0.0, 1 - left / whole) if whole else 0.0
+
+
+def _is_ordered(values: "pd.Series[Any]") -> bool:
+    return bool(pd.api.types.is_numeric_dtype(values) or pd.api.types.is_datetime64_any_dtype(values))
+
+
 def _codes(values: "pd.Series[Any]") -> np.ndarray:
     """A number for each value, or for each of the _BINS parts of a column of numbers or times; missing is -1."""
     missing = values.isna().to_numpy()
-    if not (pd.api.types.is_numeric_dtype(values) or pd.api.types.is_datetime64_any_dtype(values)):
+    if not _is_ordered(values):
         return np.where(missing, -1, pd.factorize(values)[0])
     numbers = values[~missing].astype("int64" if pd.api.types.is_datetime64_any_dtype(values) else "float64").to_numpy()
     codes = np.full(len(values), -1, dtype=np.int64)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tests.quiet_engine  # noqa: F401  # first: its import warns
-from tests.unit.tables import CLASSES, customers, write_table
+from tests.unit.tables import CLASSES, customers, houses, write_houses, write_table
 
 from headrace.dataset.schema import read_info
 from headrace.errors import ValidationFailed
@@ -155,3 +155,56 @@ def test_rules_are_made_from_what_the_data_set_says(tmp_path):
         "number is missing",
         "fee is missing",
     ]
+
+
+@pytest.fixture
+def validate_houses(tmp_path, request):
+    """Run the stage on rows with a price each; returns its report."""
+
+    def do(rows, **params):
+        write_houses(tmp_path / "raw", rows)
+        (tmp_path / "accepted.json").write_text('{"format": 1}')
+        return run(
+            Params(**params),
+            raw=tmp_path / "raw",
+            suite=request.config.rootpath / "expectations/tabular_regression.yaml",
+            accepted=tmp_path / "accepted.json",
+            validated=tmp_path / "validated",
+            quarantine=tmp_path / "quarantine",
+            results=tmp_path / "results.json",
+        )
+
+    return do
+
+
+@pytest.mark.badinput
+def test_records_without_a_usable_target_are_quarantined_with_their_reason(validate_houses):
+    """Blank, text, infinite, and below what the schema allows."""
+    rows = houses(100)
+    rows[1]["price"], rows[2]["price"], rows[3]["price"], rows[4]["price"] = " ", "cheap", "inf", "-5"
+
+    report = validate_houses(rows, max_bad_fraction=0.1)
+
+    assert (report.rows_out, report.quarantined) == (96, 4)
+    assert {"price is missing", "price is out of range", "cannot be read"} <= set(report.quarantined_by_reason)
+
+
+@pytest.mark.badinput
+def test_a_target_that_is_the_same_everywhere_stops_the_run(validate_houses):
+    """There is nothing to learn; a join that failed makes such a column."""
+    with pytest.raises(ValidationFailed, match="the target is the same in every record"):
+        validate_houses([{**row, "price": "7"} for row in houses(100)])
+
+
+@pytest.mark.badinput
+def test_a_column_that_tells_the_target_alone_is_named(validate_houses):
+    """The price in another currency, under an innocent name."""
+    rows = [{**row, "door": str(float(row["price"]) * 1.1)} for row in houses(400)]
+
+    with pytest.raises(ValidationFailed, match=r"predicts the target alone: 'door' \(9\d"):
+        validate_houses(rows)
+
+
+def test_columns_that_tell_a_part_of_the_target_go_on(validate_houses):
+    """Area alone tells more than half of the prices' variance, which is what it is there for."""
+    assert validate_houses(houses(400)).rows_out == 400

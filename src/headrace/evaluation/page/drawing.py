@@ -123,6 +123,22 @@ def line_chart(
     return svg("".join(parts), height=height + 4, alt=alt)
 
 
+def dot_chart(points: Sequence[tuple[float, float]], *, x_label: str, y_label: str, guide: str, alt: str) -> Markup:
+    """A dot for each record. `guide` is a line to hold them against: 'diagonal', where both are equal, or 'zero'."""
+    if not points:
+        return Markup("")
+    x = _padded(min(p[0] for p in points), max(p[0] for p in points))
+    y = _padded(min(p[1] for p in points), max(p[1] for p in points))
+    widest = max((f"{value:.{digits}f}" for digits, values in [ticks(*y)] for value in values), key=len, default="")
+    frame = Frame(x, y, left=max(38, int(14 + TEXT_UNITS * len(widest))))
+    low, high = (max(x[0], y[0]), min(x[1], y[1])) if guide == "diagonal" else x
+    (x0, y0), (x1, y1) = (frame.at(end, end if guide == "diagonal" else 0) for end in (low, high))
+    parts = [frame.axes(x_label, y_label), f'<path class="guide" d="M{x0:.1f} {y0:.1f}L{x1:.1f} {y1:.1f}"/>']
+    places = (frame.at(*point) for point in points)
+    parts += [f'<circle class="dot cloud s1" cx="{px:.1f}" cy="{py:.1f}" r="3"/>' for px, py in places]
+    return svg("".join(parts), height=frame.height, alt=alt)
+
+
 def _path(frame: Frame, points: Sequence[tuple[float, float]], *, steps: bool) -> str:
     commands, pen = [], "M"
     for x, y in points:

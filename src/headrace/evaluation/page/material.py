@@ -6,8 +6,8 @@ from markupsafe import Markup
 
 from headrace.evaluation.page.drawing import Series, line_chart
 from headrace.evaluation.page.evidence import Evidence, count, mapping, mapping_of_mappings, number, rows, strings
-from headrace.evaluation.page.outcome import percent
 from headrace.evaluation.page.pictures import png_uri, samples
+from headrace.evaluation.page.words import percent
 
 PER_CLASS = 6
 MAX_CLASSES = 20

@@ -5,68 +5,31 @@ from typing import Any
 
 from markupsafe import Markup
 
-from headrace.evaluation.page.drawing import Bin, Interval, Series, interval_chart, line_chart, reliability_chart
+from headrace.evaluation.page.drawing import Bin, Interval, Series, dot_chart, interval_chart, line_chart, reliability_chart
 from headrace.evaluation.page.evidence import Evidence, count, mapping, number, rows, strings
 from headrace.evaluation.page.pictures import Shown, find_records
+from headrace.evaluation.page.words import (
+    METRIC_WORDS,
+    NEGATIVE_METRICS,
+    NO_NUMBER,
+    PERCENT_METRICS,
+    figure,
+    gap_text,
+    interval_text,
+    metric_text,
+    percent,
+    score_text,
+)
 from headrace.evaluation.titles import MAX_CLASSES_DRAWN, area, digits_for
 
 MAX_CELLS = 20
 """Above this number of classes the matrix is left to the confused pairs."""
-NO_NUMBER = "\N{EN DASH}"
-METRIC_WORDS = {
-    "accuracy": "accuracy",
-    "precision_macro": "precision, mean over classes",
-    "recall_macro": "recall, mean over classes",
-    "f1_macro": "F1, mean over classes",
-    "f1_weighted": "F1, weighted by class size",
-    "roc_auc_macro": "ROC AUC, one class against the rest",
-    "average_precision_macro": "average precision, mean over classes",
-    "log_loss": "log loss, nats",
-    "ece": "calibration error (ECE)",
-    "log_likelihood_per_byte": "log-likelihood per byte, nats",
-    "loss_per_character": "loss per character, nats",
-    "validation_loss_per_character": "loss per character on the validation split, nats",
-    "bits_per_byte": "bits per byte",
-    "perplexity_per_character": "perplexity per character",
-    "perplexity_per_word": "perplexity per word",
-}
-PERCENT_METRICS = {"accuracy", "precision_macro", "recall_macro", "f1_macro", "f1_weighted", "ece"}
-AREA_METRICS = {"roc_auc_macro", "average_precision_macro"}
-IMPORTANCE_KEYS = ("loss_increase", "deviation", "accuracy_lost")
-
-
-def percent(share: Any, digits: int = 1) -> str:
-    """Such as '98.7 %'; a dash when there is no number."""
-    value = number(share)
-    return NO_NUMBER if value is None else f"{100 * value:.{digits}f}\N{NO-BREAK SPACE}%"
-
-
-def points(share: Any, digits: int = 1) -> str:
-    """A difference of shares in points, with its sign."""
-    value = number(share)
-    return NO_NUMBER if value is None else f"{100 * value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
-
-
-def score_text(name: str, value: Any, digits: int = 1) -> str:
-    """The score, or an end of its interval: a share in percent, another number as it is."""
-    found = number(value)
-    return percent(found, digits) if name in PERCENT_METRICS or found is None else f"{found:.4f}".replace("-", "\N{MINUS SIGN}")
-
-
-def gap_text(name: str, value: Any, digits: int = 1) -> str:
-    """A difference of two scores, with its sign: of shares in points."""
-    found = number(value)
-    return points(found, digits) if name in PERCENT_METRICS or found is None else f"{found:+.4f}".replace("-", "\N{MINUS SIGN}")
-
-
-def metric_text(name: str, value: Any, digits: int = 1) -> str:
-    """A metric as the page writes it."""
-    found = number(value)
-    if found is None:
-        return "undefined"
-    if name in PERCENT_METRICS:
-        return percent(found, 2 if name == "ece" else digits)
-    return area(found) if name in AREA_METRICS else f"{found:.4f}"
+TILES = (
+    *("f1_macro", "roc_auc_macro", "ece"),
+    *("loss_per_character", "bits_per_byte", "perplexity_per_word"),
+    *("rmse", "r2", "median_absolute_error"),
+)
+IMPORTANCE_HEADS = {"loss_increase": "Log loss added", "deviation": "Deviation", "accuracy_lost": "Accuracy lost"}
 
 
 def describe_outcome(evidence: Evidence) -> dict[str, Any]:
@@ -91,19 +54,18 @@ def describe_outcome(evidence: Evidence) -> dict[str, Any]:
         "checks": [_check(check, score, digits) for check in rows(verdict.get("checks"))],
         "score_name": METRIC_WORDS.get(score, score) or "score",
         "score": score_text(score, metrics.get(score), digits),
-        "low": score_text(score, report.get("score_low"), digits),
-        "high": score_text(score, report.get("score_high"), digits),
+        "interval": interval_text(score, report.get("score_low"), report.get("score_high"), digits),
         "confidence": f"{100 * (number(report.get('confidence')) or 0.95):g}\N{NO-BREAK SPACE}%",
         "records": count(report.get("test_records")),
         "digest": str(report.get("test_digest", "")),
         "fingerprint": str(report.get("fingerprint", "")),
         "notes": strings(report.get("notes")),
-        "tiles": [
-            (METRIC_WORDS[key], metric_text(key, metrics[key], digits))
-            for key in ("f1_macro", "roc_auc_macro", "ece", "loss_per_character", "bits_per_byte", "perplexity_per_word")
-            if key in metrics
+        "tiles": [(METRIC_WORDS[key], metric_text(key, metrics[key], digits)) for key in TILES if key in metrics],
+        "metrics": [
+            (METRIC_WORDS.get(key, key), metric_text(key, value, digits))
+            for key, value in metrics.items()
+            if key not in NEGATIVE_METRICS
         ],
-        "metrics": [(METRIC_WORDS.get(key, key), metric_text(key, value, digits)) for key, value in metrics.items()],
         "figures": figures,
         "comparison": _comparison(report, promotion, figures, digits),
         "promotion": _promotion(promotion),
@@ -113,10 +75,8 @@ def describe_outcome(evidence: Evidence) -> dict[str, Any]:
         "confusion": _confusion(evidence, report),
         "pairs": rows(details.get("confused_pairs")),
         "slices": _slices(details, digits),
-        "importance": [
-            {"column": str(row.get("column")), **{key: f"{number(row.get(key)) or 0:+.4f}" for key in IMPORTANCE_KEYS}}
-            for row in rows(details.get("importance"))
-        ],
+        "importance": _importance(rows(details.get("importance")), score),
+        "charts": _charts(evidence, rows(details.get("charts"))),
         "mistakes": _mistakes(evidence, report),
         "num_mistakes": details.get("num_mistakes"),
         "roc": _curves(evidence, per_class, ("roc", "fpr", "tpr", "roc_auc"), figures.get("roc", "")),
@@ -155,24 +115,21 @@ def _check(check: dict[str, Any], score: str, digits: int) -> dict[str, Any]:
 
 def _comparison(report: dict[str, Any], promotion: dict[str, Any], figures: dict[str, str], digits: int) -> dict[str, Any]:
     name = str(report.get("score", ""))
-    scale = 100 if name in PERCENT_METRICS else 1
-    own = Interval(
-        "candidate",
-        scale * (number(mapping(report.get("metrics")).get(name)) or 0),
-        scale * (number(report.get("score_low")) or 0),
-        scale * (number(report.get("score_high")) or 0),
-    )
+    scale = 100 if name in PERCENT_METRICS else -1 if name in NEGATIVE_METRICS else 1
+    ends = sorted(scale * (number(report.get(key)) or 0) for key in ("score_low", "score_high"))
+    own = Interval("candidate", scale * (number(mapping(report.get("metrics")).get(name)) or 0), ends[0], ends[1])
     table, marks = [], [own]
     for row in rows(report.get("comparison")):
         score, low, high = (number(row.get(key)) for key in ("score", "low", "high"))
         if score is None or low is None or high is None:
             continue
-        marks.append(Interval(str(row.get("model")).replace("_", " "), scale * score, scale * low, scale * high, "s2"))
+        ends = sorted([scale * low, scale * high])
+        marks.append(Interval(str(row.get("model")).replace("_", " "), scale * score, ends[0], ends[1], "s2"))
         table.append(
             {
                 "model": str(row.get("model")).replace("_", " "),
                 "score": score_text(name, score, digits),
-                "interval": f"{score_text(name, low, digits)} to {score_text(name, high, digits)}",
+                "interval": interval_text(name, low, high, digits),
                 "difference": gap_text(name, row.get("difference"), digits),
                 "difference_interval": " to ".join(
                     gap_text(name, row.get(k), digits) for k in ("difference_low", "difference_high")
@@ -197,8 +154,15 @@ def _comparison(report: dict[str, Any], promotion: dict[str, Any], figures: dict
     title = title.replace("_", " ")
     words = METRIC_WORDS.get(name, name) or "score"
     label = f"{words[0].upper()}{words[1:]}{', %' if scale == 100 else ''}, with its interval"
-    chart = interval_chart(marks, x_label=label, alt=title, far_below=0.3 * scale)
-    return {"title": title, "rows": table, "chart": chart, "unit": ", points" if scale == 100 else ""}
+    chart = interval_chart(marks, x_label=label, alt=title, far_below=None if scale < 0 else 0.3 * scale)
+    unit = ", points" if scale == 100 else ""
+    return {
+        "title": title,
+        "rows": table,
+        "chart": chart,
+        "unit": unit,
+        "is": "Candidate is closer by" if scale < 0 else "Candidate is",
+    }
 
 
 def _promotion(promotion: dict[str, Any]) -> dict[str, Any]:
@@ -215,6 +179,34 @@ def _promotion(promotion: dict[str, Any]) -> dict[str, Any]:
         "sentence": sentences.get(decision, f"Promotion: {decision}."),
         "reasons": [typeset(reason) for reason in strings(promotion.get("reasons"))],
     }
+
+
+def _importance(found: list[dict[str, Any]], score: str) -> dict[str, Any]:
+    """A row for each column: what shuffling it costs."""
+    if not found:
+        return {}
+    heads = {key: words for key, words in IMPORTANCE_HEADS.items() if key in found[0]}
+    if score in NEGATIVE_METRICS:
+        heads["loss_increase"] = "Error added"
+    table = [[str(row.get("column")), *(_gained(number(row.get(key)) or 0, score) for key in heads)] for row in found]
+    return {"heads": list(heads.values()), "rows": table}
+
+
+def _gained(value: float, score: str) -> str:
+    return gap_text(score, value) if score in NEGATIVE_METRICS else f"{value:+.4f}"
+
+
+def _charts(evidence: Evidence, wanted: list[dict[str, Any]]) -> list[tuple[str, Markup]]:
+    """Records as dots, two numbers of each: charts that an evaluation describes."""
+    found = []
+    for chart in wanted:
+        title = typeset(str(chart.get("title", "")))
+        pairs = [(number(row.get(str(chart.get("x")))), number(row.get(str(chart.get("y")))))
+                 for row in evidence.table("evaluate", str(chart.get("table")))]  # fmt: skip
+        dots = [(x, y) for x, y in pairs if x is not None and y is not None]
+        labels = {key: str(chart.get(key, "")) for key in ("x_label", "y_label", "guide")}
+        found.append((title, dot_chart(dots, alt=title, **labels)))
+    return found
 
 
 def _per_class_chart(per_class: list[dict[str, Any]], title: str) -> Markup:
@@ -270,10 +262,16 @@ def _mistakes(evidence: Evidence, report: dict[str, Any]) -> list[dict[str, Any]
         shown = find_records(evidence.project / "data" / "splits" / "test", [str(row.get("id")) for row in worst])
     except Exception:  # noqa: BLE001 - a user's task may fail in its own way; the page then shows ids without pictures
         shown = {}
-    return [
-        row | {"shown": shown.get(str(row.get("id")), Shown(str(row.get("id")), -1)), "sure": percent(row.get("confidence"), 0)}
-        for row in worst
-    ]
+    return [row | {"shown": shown.get(str(row.get("id")), Shown(str(row.get("id")), -1)), "said": _said(row)} for row in worst]
+
+
+def _said(row: dict[str, Any]) -> Markup:
+    error = number(row.get("error"))
+    if error is None:
+        taken = Markup("<strong>{}</strong> taken for <strong class='bad'>{}</strong>, {} sure")
+        return taken.format(row.get("label"), row.get("predicted"), percent(row.get("confidence"), 0))
+    true, predicted = (figure(number(row.get(key)) or 0) for key in ("label", "predicted"))
+    return Markup("<strong>{}</strong>, predicted <strong class='bad'>{}</strong>").format(true, predicted)
 
 
 def _curves(evidence: Evidence, per_class: list[dict[str, Any]], keys: tuple[str, str, str, str], title: str) -> Markup:

@@ -13,7 +13,7 @@ from tests.unit.tables import customers, write_table
 
 from headrace.dataset.schema import read_info
 from headrace.dataset.shards import read_table
-from headrace.tasks import tabular as task
+from headrace.tasks import _rows as task
 
 RECORD = {
     "missing_values": ["", "NA"],

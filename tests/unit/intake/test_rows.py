@@ -9,7 +9,7 @@ from tests.unit.tables import CLASSES, as_csv, customers, options, read_csv
 
 from headrace.errors import DataError, FormatError
 from headrace.formats.record import RawRecord
-from headrace.intake import tabular as intake
+from headrace.intake import _rows as intake
 
 LABELS = {name: number for number, name in enumerate(CLASSES)}
 
