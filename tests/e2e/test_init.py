@@ -280,9 +280,15 @@ def test_code_of_ones_own_of_every_kind_is_a_name_in_params(project: Checkout) -
     articles = project.folder.parent / "My Articles.csv"
     articles.write_text(articles.read_text().replace(",", " ").replace(";", ","))
     project.set_param("augment", copies=1, policy={"own": "my_project.transform:stutter"})
-    project.set_param("train", network="my_project.network:build", network_options={"width": 32}, loss="my_project.loss:brier")
+    project.set_param(
+        "train",
+        trainer="network",
+        network="my_project.network:build",
+        network_options={"width": 32},
+        loss="my_project.loss:brier",
+    )
     metrics = {"top_two": "my_project.metric:top_two"}
-    project.set_param("evaluate", options={"metrics": metrics}, thresholds={"min_top_two": 0.99})
+    project.set_param("evaluate", options={"metrics": metrics}, thresholds={"min_top_two": 0.99}, allow_beaten=True)
     project.headrace("sources", "refresh")
     project.headrace("lint", "--fix")
     stages = read_yaml(project.folder / "dvc.yaml")["stages"]

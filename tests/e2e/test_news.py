@@ -1,5 +1,7 @@
-"""The recipe of texts on a handful of real articles, through both doors."""
+"""The recipes of texts on a handful of real articles, through both doors."""
 
+import json
+import re
 import tarfile
 from collections import Counter
 from collections.abc import Callable
@@ -33,18 +35,18 @@ def write_articles(archive: Path, folder: Path) -> None:
 @pytest.fixture(scope="module")
 def checkout(
     tmp_path_factory: pytest.TempPathFactory, origin: Path, prefect_server: str, shared_data: Path
-) -> Callable[[str], Checkout]:
-    """`checkout(name)`: a clone with the recipe, its articles, and a cache of its own; nothing has run in it yet."""
+) -> Callable[..., Checkout]:
+    """`checkout(name, recipe)`: a clone with its articles and a cache of its own; nothing has run in it yet."""
     top = tmp_path_factory.mktemp("news")
     write_articles(shared_data / "bbc-news" / "bbc-fulltext.tar.gz", top / "articles")
 
-    def make(name: str) -> Checkout:
+    def make(name: str, recipe: str = "news-transformer") -> Checkout:
         made = clone(origin, top / name, top / f"home-{name}", PREFECT_API_URL=prefect_server)
-        made.headrace("recipe", "use", "news")
+        made.headrace("recipe", "use", recipe)
         made.set_param("collect", sources=[{"kind": "files", "name": "articles", "paths": ["../articles"]}])
         made.set_param("validate", max_bad_fraction=0.05)
         made.set_param("train", epochs=1, encoding={"max_tokens": 64})
-        made.set_param("evaluate", thresholds={"min_accuracy": 0.05}, max_regression=1.0)
+        made.set_param("evaluate", thresholds={"min_accuracy": 0.05}, max_regression=1.0, allow_beaten=True)
         made.headrace("sources", "refresh")
         return made
 
@@ -52,7 +54,7 @@ def checkout(
 
 
 @pytest.fixture(scope="module")
-def operator(checkout: Callable[[str], Checkout]) -> Checkout:
+def operator(checkout: Callable[..., Checkout]) -> Checkout:
     """It went through `headrace run`."""
     made = checkout("operator")
     made.headrace("run")
@@ -86,11 +88,39 @@ def test_a_package_of_texts_is_registered(operator):
 
 
 def test_the_page_says_which_baseline_wins_and_shows_the_mistakes(operator):
-    """One epoch loses to a linear model, and the reader learns it in a sentence, with the texts that were taken for others."""
+    """One epoch loses to a linear model: the reader learns it in a sentence, with what to type, and sees the texts that were mistaken."""
     page = (operator.folder / "reports" / "report.html").read_text(encoding="utf-8")
 
-    assert "Worse than" in page
-    assert "the best baseline" in page
+    assert "a baseline, wins: the candidate is worse" in page
+    assert "<code>train.trainer: " in page
     assert "<q>" in page
     assert "tokens cut off" in page
     assert "Accuracy by what was measured" in page
+
+
+def test_the_gate_prefers_the_linear_model_and_it_ships_when_it_is_typed(checkout, operator):
+    """Nothing but `evaluate` runs again for the refusal; then the key that it names gives a champion."""
+    operator.set_param("evaluate", allow_beaten=False)
+    told = operator.headrace("run").stdout
+    verdict = operator.report("evaluate")["verdict"]
+    key = next(reason for reason in verdict["reasons"] if reason.startswith("To make"))
+    trainer = re.search(r"`train.trainer: (\w+)`", key)[1]
+    operator.set_param("train", trainer=trainer)
+    states = operator.states()
+
+    assert not verdict["allowed"]
+    assert key in told
+    assert states["baseline"] == "unchanged"
+    assert operator.report("evaluate")["verdict"]["allowed"]
+    assert json.loads((operator.folder / "models/package/model.json").read_text())["network"]["name"] == trainer
+
+
+@pytest.mark.slow
+def test_both_doors_leave_the_same_lock_for_the_linear_model(checkout):
+    """The recipe that ships, with its packages as a group of their own."""
+    by_hand, by_flow = checkout("by-hand", "news"), checkout("by-flow", "news")
+    by_hand.run("dvc", "repro")
+    by_flow.headrace("run")
+
+    assert by_hand.lock() == by_flow.lock()
+    assert by_flow.report("promotion")["decision"] == "promoted"

@@ -8,9 +8,11 @@ from pydantic import AfterValidator
 
 from headrace.errors import ParamsError
 from headrace.evaluation.significance import Comparison
+from headrace.evaluation.trainable import how_to_ship
 from headrace.params import Report, did_you_mean
 
 NOT_WORSE = "not_worse_than_best_baseline"
+NOT_BEATEN = "not_beaten_by_trainable_baseline"
 
 
 def check_sides(thresholds: dict[str, float]) -> dict[str, float]:
@@ -44,7 +46,13 @@ class Verdict(Report):
 
 
 def reach_verdict(
-    metrics: Mapping[str, float | None], thresholds: Mapping[str, float], best: Comparison | None, *, max_regression: float
+    metrics: Mapping[str, float | None],
+    thresholds: Mapping[str, float],
+    best: Comparison | None,
+    *,
+    max_regression: float,
+    rival: Comparison | None = None,
+    trained: str = "",
 ) -> Verdict:
     """Check thresholds and the paired comparison with the best baseline.
 
@@ -53,6 +61,8 @@ def reach_verdict(
         thresholds: `min_<metric>` and `max_<metric>` to limit.
         best: comparison with the best baseline; None when there is none to compare with.
         max_regression: how far below the best baseline the interval's lower bound may lie, in the unit of the score.
+        rival: comparison with the best baseline that could be the candidate instead: where it is shown to be better, it is preferred.
+        trained: what model.json says was trained, for the advice.
 
     Raises:
         ParamsError: a threshold for a metric that this evaluation does not measure.
@@ -80,14 +90,29 @@ def reach_verdict(
                 f"It may be worse than {best.model}, the best baseline, by {-best.difference_low:.4f} "
                 f"({describe_difference(best)}); max_regression is {max_regression:g}."
             )
+    if rival is not None:
+        passed = rival.difference_high >= 0
+        checks.append(Check(name=NOT_BEATEN, value=rival.difference_high, threshold=0.0, passed=passed))
+        if not passed:
+            failures.append(f"{rival.model}, which can be trained instead, is shown to be better ({describe_difference(rival)}).")
     better = best is not None and best.difference_low > 0
     passed_words = {0: "No check is configured.", 1: "The only check passed."}.get(
         len(checks), f"All {len(checks)} checks passed."
     )
     passed_note = [] if failures else [passed_words]
     return Verdict(
-        allowed=not failures, better=better, reasons=[*failures, *passed_note, _compare_in_words(best, better)], checks=checks
+        allowed=not failures,
+        better=better,
+        reasons=[*failures, *passed_note, _compare_in_words(best, better), *_advice(best, rival, trained)],
+        checks=checks,
     )
+
+
+def name_winner(best: Comparison | None) -> str:
+    """The baseline that does better than the candidate, for one line; '' where none does."""
+    if best is None or best.difference >= 0:
+        return ""
+    return f"{best.model} {'wins' if best.difference_high < 0 else 'is ahead, within chance'}"
 
 
 def describe_difference(row: Comparison) -> str:
@@ -101,5 +126,15 @@ def _compare_in_words(best: Comparison | None, better: bool) -> str:  # noqa: FB
     if better:
         return f"Better than {best.model}, the best baseline: {describe_difference(best)}."
     if best.difference_high < 0:
-        return f"Worse than {best.model}, the best baseline: {describe_difference(best)}."
+        return f"{best.model}, a baseline, wins: the candidate is worse, {describe_difference(best)}, all of it below zero."
+    if best.difference < 0:
+        return f"{best.model}, the best baseline, has the better mean, within chance: {describe_difference(best)}."
+    if best.difference_low == best.difference_high == 0:
+        return f"No better and no worse than {best.model}, the best baseline, on any test record."
     return f"Not shown to be better than {best.model}, the best baseline: {describe_difference(best)}."
+
+
+def _advice(best: Comparison | None, rival: Comparison | None, trained: str) -> list[str]:
+    """What to type where a baseline does better: the best one, or the best that can be trained."""
+    ahead = [row for row in (best, rival) if row is not None and row.difference < 0]
+    return [told for row in ahead if (told := how_to_ship(row.model, trained))][:1]

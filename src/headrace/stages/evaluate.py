@@ -10,9 +10,10 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from headrace.evaluation.contract import read_model
-from headrace.evaluation.gates import Thresholds, Verdict, reach_verdict
+from headrace.evaluation.gates import Thresholds, Verdict, name_winner, reach_verdict
 from headrace.evaluation.significance import Comparison, compare, mean_interval
 from headrace.evaluation.tables import write_tables
+from headrace.evaluation.trainable import best_trainable
 from headrace.params import Out, Report, Section, parse_section
 from headrace.plugins import resolve
 
@@ -26,6 +27,9 @@ class Params(Section):
     """`min_<metric>` or `max_<metric>`, any metric of reports/evaluate.json; the candidate must meet them all."""
     max_regression: Annotated[float, Field(ge=0)] = 0.01
     """How far below the best baseline the lower bound of the paired interval may lie, in the unit of the score."""
+    allow_beaten: bool = False
+    """Allow a candidate although a baseline that `train.trainer` could train in its place is shown to be better: the whole paired
+    interval is below zero."""
     resamples: Annotated[int, Field(ge=100, le=10_000_000)] = 10_000
     """Bootstrap samples."""
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
@@ -70,10 +74,15 @@ def run(params: Params, *, model: Path, predictions: Path, baselines: Path, plot
     score, low, high = mean_interval(judged.scores, **resampling)
     comparison = compare(judged.scores, judged.baseline_scores, **resampling)
     best = comparison[0] if comparison else None
-    verdict = reach_verdict(judged.metrics, params.thresholds, best, max_regression=params.max_regression)
+    trained = str(card.get("network", {}).get("name", ""))
+    rival = None if params.allow_beaten else best_trainable(comparison)
+    verdict = reach_verdict(
+        judged.metrics, params.thresholds, best, max_regression=params.max_regression, rival=rival, trained=trained
+    )
     write_tables(plots, judged.tables)
+    winner = f"; {name}" if (name := name_winner(best)) else ""
     return EvaluateReport(
-        headline=f"{judged.score_name} {score:.4f} ({low:.4f} to {high:.4f}), {'allowed' if verdict.allowed else 'not allowed'}",
+        headline=f"{judged.score_name} {score:.4f} ({low:.4f} to {high:.4f}), {'allowed' if verdict.allowed else 'not allowed'}{winner}",
         evaluation=params.evaluation,
         fingerprint=str(card.get("fingerprint", "")),
         test_records=judged.records,

@@ -1,13 +1,13 @@
 import pytest
 
 from headrace.errors import ParamsError
-from headrace.evaluation.gates import NOT_WORSE, reach_verdict
+from headrace.evaluation.gates import NOT_BEATEN, NOT_WORSE, name_winner, reach_verdict
 from headrace.evaluation.significance import Comparison
 
 
-def against(low: float, high: float) -> Comparison:
+def against(low: float, high: float, model: str = "rbf_svm") -> Comparison:
     return Comparison(
-        model="rbf_svm", score=0.9, low=0.8, high=0.95, difference=(low + high) / 2, difference_low=low, difference_high=high
+        model=model, score=0.9, low=0.8, high=0.95, difference=(low + high) / 2, difference_low=low, difference_high=high
     )
 
 
@@ -70,3 +70,60 @@ def test_a_threshold_on_an_unknown_metric_is_refused_with_a_hint():
     """A misspelt threshold that is ignored is a gate left open."""
     with pytest.raises(ParamsError, match=r"min_acuracy.*Did you mean 'min_accuracy'"):
         reach_verdict({"accuracy": 0.9}, {"min_acuracy": 0.5}, None, max_regression=0.0)
+
+
+def test_a_baseline_that_can_be_trained_and_is_shown_to_be_better_is_preferred():
+    """Shipping the loser because a tolerance allows it serves nobody: the reasons say who wins, and what to type."""
+    rival = against(-0.03, -0.01, "tfidf_linear_svm")
+    verdict = reach_verdict({}, {}, rival, max_regression=0.05, rival=rival, trained="transformer")
+
+    assert not verdict.allowed
+    assert [check.name for check in verdict.checks if not check.passed] == [NOT_BEATEN]
+    numbers = "difference -0.0200, interval -0.0300 to -0.0100"
+    assert verdict.reasons == [
+        f"tfidf_linear_svm, which can be trained instead, is shown to be better ({numbers}).",
+        f"tfidf_linear_svm, a baseline, wins: the candidate is worse, {numbers}, all of it below zero.",
+        "To make tfidf_linear_svm the candidate, set `train.trainer: tfidf_linear_svm` in params.yaml.",
+    ]
+    assert name_winner(rival) == "tfidf_linear_svm wins"
+
+
+def test_a_better_mean_within_chance_is_said_and_not_refused():
+    """On few records one of two equal models is always ahead."""
+    rival = against(-0.03, 0.01, "nb_svm")
+    verdict = reach_verdict({}, {}, rival, max_regression=0.05, rival=rival, trained="transformer")
+
+    assert verdict.allowed
+    assert verdict.reasons[1:] == [
+        "nb_svm, the best baseline, has the better mean, within chance: difference -0.0100, interval -0.0300 to +0.0100.",
+        "To make nb_svm the candidate, set `train.trainer: nb_svm` in params.yaml.",
+    ]
+    assert name_winner(rival) == "nb_svm is ahead, within chance"
+
+
+def test_of_a_winner_that_cannot_be_trained_the_next_one_that_can_is_named():
+    """The advice is something that can be typed."""
+    best, rival = against(-0.04, -0.02), against(-0.03, -0.01, "nb_svm")
+    verdict = reach_verdict({}, {}, best, max_regression=0.05, rival=rival, trained="transformer")
+
+    assert not verdict.allowed
+    assert verdict.reasons[-2].startswith("rbf_svm, a baseline, wins")
+    assert verdict.reasons[-1] == "To make nb_svm the candidate, set `train.trainer: nb_svm` in params.yaml."
+
+
+def test_a_candidate_of_the_winners_own_kind_is_told_of_its_numbers():
+    """`train.trainer` says so already; what differs are the options."""
+    rival = against(-0.03, -0.01, "nb_svm")
+    verdict = reach_verdict({}, {}, rival, max_regression=0.05, rival=rival, trained="nb_svm")
+
+    assert "`train.trainer_options`" in verdict.reasons[-1]
+
+
+def test_a_candidate_that_is_the_best_baseline_is_no_worse_than_itself():
+    """Every answer is the same, and nothing is to be typed."""
+    same = against(0.0, 0.0, "nb_svm")
+    verdict = reach_verdict({}, {}, same, max_regression=0.0, rival=same, trained="nb_svm")
+
+    assert verdict.allowed
+    assert verdict.reasons[1:] == ["No better and no worse than nb_svm, the best baseline, on any test record."]
+    assert name_winner(same) == ""

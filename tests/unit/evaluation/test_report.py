@@ -171,6 +171,17 @@ def test_a_refused_candidate_is_called_so(project):
     assert "below min_accuracy 0.9." in page
 
 
+def test_what_to_type_stands_as_code_and_cannot_become_markup(project):
+    """A name of a baseline may come from a user's module."""
+    report = json.loads((project / "reports/evaluate.json").read_text())
+    report["verdict"]["reasons"] = ["To make <b> the candidate, set `train.trainer: <b>` in params.yaml."]
+    (project / "reports/evaluate.json").write_text(json.dumps(report))
+
+    page = build(project)
+
+    assert "<p>To make &lt;b&gt; the candidate, set <code>train.trainer: &lt;b&gt;</code> in params.yaml.</p>" in page
+
+
 def test_champion_stands_beside_the_baselines(project):
     """What ships is judged against what runs."""
     numbers = {"difference": 0.02, "low": -0.01, "high": 0.05, "records": 60, "champion_correct": 45}

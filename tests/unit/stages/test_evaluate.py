@@ -72,6 +72,36 @@ def test_the_same_inputs_give_the_same_report_and_plots(candidate, tmp_path):
     assert {"roc.csv", "roc.png", "confusion.csv", "calibration.csv", "pr.csv"} <= set(first[1])
 
 
+def make_the_baseline_win(paths: dict[str, Path], name: str) -> None:
+    ids, labels = [f"r{n:02d}" for n in range(40)], np.arange(40) % 2
+    write_baselines(paths["baselines"], {name: Decisions(ids, labels, labels)})
+
+
+def test_a_candidate_that_a_trainable_baseline_beats_is_refused_unless_that_is_allowed(candidate):
+    """Four records in forty, all one way: the whole interval lies below zero, and max_regression would have let it pass."""
+    make_the_baseline_win(candidate, "tfidf_linear_svm")
+    refused = judge(candidate, max_regression=1.0)
+    allowed = judge(candidate, max_regression=1.0, allow_beaten=True)
+
+    assert refused.headline.endswith("not allowed; tfidf_linear_svm wins")
+    assert (
+        "To make tfidf_linear_svm the candidate, set `train.trainer: tfidf_linear_svm` in params.yaml." in refused.verdict.reasons
+    )
+    assert allowed.headline.endswith(", allowed; tfidf_linear_svm wins")
+    assert (
+        "To make tfidf_linear_svm the candidate, set `train.trainer: tfidf_linear_svm` in params.yaml." in allowed.verdict.reasons
+    )
+
+
+def test_a_baseline_without_a_trainer_is_named_and_does_not_refuse(candidate):
+    """There is nothing to type instead."""
+    make_the_baseline_win(candidate, "rbf_svm")
+    report = judge(candidate, max_regression=1.0)
+
+    assert report.verdict.allowed
+    assert report.verdict.reasons[-1].startswith("rbf_svm, a baseline, wins: the candidate is worse")
+
+
 def test_only_the_model_folder_and_saved_predictions_are_read(candidate):
     """A trainer is anything that writes these: no data set is needed."""
     assert set(candidate) == {"model", "predictions", "baselines", "plots"}

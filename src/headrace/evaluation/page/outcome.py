@@ -3,8 +3,9 @@
 import re
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
+from headrace.evaluation.gates import NOT_BEATEN
 from headrace.evaluation.page.drawing import Bin, Interval, Series, dot_chart, interval_chart, line_chart, reliability_chart
 from headrace.evaluation.page.evidence import Evidence, count, mapping, number, rows, strings
 from headrace.evaluation.page.pictures import Shown, find_records
@@ -50,7 +51,7 @@ def describe_outcome(evidence: Evidence) -> dict[str, Any]:
         "present": True,
         "allowed": bool(verdict.get("allowed")),
         "better": bool(verdict.get("better")),
-        "reasons": [typeset(reason) for reason in strings(verdict.get("reasons"))],
+        "reasons": [coded(typeset(reason)) for reason in strings(verdict.get("reasons"))],
         "checks": [_check(check, score, digits) for check in rows(verdict.get("checks"))],
         "score_name": METRIC_WORDS.get(score, score) or "score",
         "score": score_text(score, metrics.get(score), digits),
@@ -95,6 +96,11 @@ def typeset(text: str) -> str:
     return re.sub(r"(?<![\w-])-(?=\.?\d)", "\N{MINUS SIGN}", text).replace(" %", "\N{NO-BREAK SPACE}%")
 
 
+def coded(text: str) -> Markup:
+    """What stands between backticks as code: a key to type."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped one call before
+
+
 def _check(check: dict[str, Any], score: str, digits: int) -> dict[str, Any]:
     name = str(check.get("name", ""))
     side, _, metric = name.partition("_")
@@ -105,8 +111,9 @@ def _check(check: dict[str, Any], score: str, digits: int) -> dict[str, Any]:
         asked = f"at {'least' if side == 'min' else 'most'} {metric_text(metric, limit, digits)}"
         shown = metric_text(metric, value, digits)
     else:
+        other = "best plausible difference to a baseline that could be trained instead"
         words, asked, shown = (
-            "worst plausible difference to the best baseline",
+            other if name == NOT_BEATEN else "worst plausible difference to the best baseline",
             f"at least {gap_text(score, limit, digits)}{unit}",
             f"{gap_text(score, value, digits)}{unit}",
         )

@@ -1,0 +1,34 @@
+"""Which baselines can be the candidate, and what trains each: a table, because a look at the trainers imports all that they use."""
+
+from collections.abc import Sequence
+
+from headrace.evaluation.significance import Comparison
+
+TRAINERS = {
+    "nb_svm": "nb_svm",
+    "tfidf_linear_svm": "tfidf_linear_svm",
+    "tfidf_logistic_regression": "tfidf_logistic_regression",
+}
+"""Baseline of headrace/baselines to module of headrace/trainers; a test holds both rooms against it."""
+
+
+def best_trainable(comparison: Sequence[Comparison]) -> Comparison | None:
+    """The best baseline that could be the candidate instead; `comparison` has the best first."""
+    return next((row for row in comparison if row.model in TRAINERS), None)
+
+
+def how_to_ship(baseline: str, trained: str) -> str:
+    """What to type so that this baseline is the candidate, '' where it cannot be.
+
+    Args:
+        baseline: its name.
+        trained: what model.json says was trained: a trainer, or the network of ours.
+    """
+    trainer = TRAINERS.get(baseline)
+    if trainer is None:
+        return ""
+    if trainer == trained:
+        return (
+            f"{baseline} is the candidate's own kind with other numbers: give `train.trainer_options` those of `baseline.config`."
+        )
+    return f"To make {baseline} the candidate, set `train.trainer: {trainer}` in params.yaml."
