@@ -18,6 +18,8 @@ class Options(Section):
     """Outputs of the LSTM in each direction."""
     dropout: float = Field(default=0.2, ge=0, lt=1)
     """Share of activations set to zero while training."""
+    token_dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Share of tokens that the network does not see while training."""
 
 
 def build(options: Options, *, input_shape: Sequence[int], num_classes: int) -> nn.Module:
@@ -34,14 +36,20 @@ def build(options: Options, *, input_shape: Sequence[int], num_classes: int) -> 
 
 
 class Reader(nn.Module):
-    """See `build`."""
+    """See `build`.
+
+    The second LSTM reads each text turned round about its own end, so that neither sees padding before a token: scores do not depend on
+    how far a batch is filled up. Packed sequences would do the same, and cannot be exported.
+    """
 
     def __init__(self, options: Options, vocabulary: int, num_classes: int) -> None:
         super().__init__()
+        self.token_dropout = options.token_dropout
         self.tokens = nn.Embedding(vocabulary, options.width, padding_idx=0)
         nn.init.normal_(self.tokens.weight, std=0.1)
         self.dropout = nn.Dropout(options.dropout)
-        self.lstm = nn.LSTM(options.width, options.hidden, batch_first=True, bidirectional=True)
+        self.onward = nn.LSTM(options.width, options.hidden, batch_first=True)
+        self.back = nn.LSTM(options.width, options.hidden, batch_first=True)
         self.head = nn.Linear(4 * options.hidden, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -49,9 +57,28 @@ class Reader(nn.Module):
         if self.training:
             x = x[:, : max(1, int((x != 0).sum(dim=1).max()))]  # no batch is longer than its longest text
         seen = (x != 0).unsqueeze(2)  # (B, L, 1)
-        h, _ = self.lstm(self.dropout(self.tokens(x)))
+        embedded = self.tokens(x)
+        if self.training and self.token_dropout:
+            embedded = embedded * (torch.rand(x.shape, device=x.device) >= self.token_dropout).unsqueeze(2)
+        embedded = self.dropout(embedded)
+        turned = _turned(x)
+        onward, _ = self.onward(embedded)
+        back, _ = self.back(_take(embedded, turned))
+        h = torch.cat([onward, _take(back, turned)], dim=2)  # (B, L, 2 hidden)
         weight = seen.to(h.dtype)
         mean = (h * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
         largest = h.masked_fill(~seen, -1e4).amax(dim=1)
         scores: Tensor = self.head(self.dropout(torch.cat([mean, largest], dim=1)))
         return scores
+
+
+def _turned(x: Tensor) -> Tensor:
+    """Places (B, L) that turn each text round about its own end and leave padding where it is; done twice, all is as before."""
+    places = torch.arange(x.shape[1], device=x.device).unsqueeze(0)
+    lengths = (x != 0).sum(dim=1, keepdim=True)
+    return torch.where(places < lengths, lengths - 1 - places, places)
+
+
+def _take(h: Tensor, places: Tensor) -> Tensor:
+    """(B, L, W) in the order of the places (B, L)."""
+    return h.gather(1, places.unsqueeze(2).expand(-1, -1, h.shape[2]))

@@ -24,9 +24,8 @@ def test_scores_of_a_text_do_not_depend_on_what_stands_beside_it(name):
 
     alone, beside = net(short), net(both)[:1]
 
-    if name == "transformer":  # the LSTM that reads backwards begins at the padding
-        torch.testing.assert_close(alone, beside)
-    assert alone.shape == (1, 3)
+    torch.testing.assert_close(alone, beside)
+    torch.testing.assert_close(net.eval()(short), alone)  # and as in a package, where every text has the full length
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -44,6 +43,26 @@ def test_every_weight_learns(name):
     net(torch.randint(2, 30, (4, 12))).square().sum().backward()
 
     assert [key for key, weight in net.named_parameters() if weight.grad is None or not weight.grad.abs().sum()] == []
+
+
+def test_the_lstm_reads_a_text_from_its_end_too():
+    """The first token's output of the second LSTM has seen the last token, and no output has seen padding."""
+    net = network("lstm", dropout=0.0).eval()
+    seen = []
+    net.back.register_forward_hook(lambda _module, inputs, _outputs: seen.append(inputs[0]))
+    net(torch.tensor([[4, 5, 6, 0, 0]]))
+
+    torch.testing.assert_close(seen[0], net.tokens(torch.tensor([[6, 5, 4, 0, 0]])))
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_tokens_are_hidden_while_training_only(name):
+    """A network that hides tokens in an answer would answer by chance."""
+    net = network(name, dropout=0.0, token_dropout=0.5)
+    x = torch.randint(2, 30, (4, 12))
+
+    assert not torch.equal(net(x), net(x))
+    assert torch.equal(net.eval()(x), net(x))
 
 
 @pytest.mark.badinput
