@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from headrace.evaluation.significance import Comparison
 
 TRAINERS = {
+    "boosted_trees": "gradient_boosted_trees",
     "nb_svm": "nb_svm",
     "tfidf_linear_svm": "tfidf_linear_svm",
     "tfidf_logistic_regression": "tfidf_logistic_regression",
