@@ -115,6 +115,7 @@ def test_diabetes_runs_whole(tmp_path, origin):
     assert trivial["difference_low"] > 0
     assert evaluated["verdict"]["allowed"]
     assert evaluated["score"] == "negative_mae"
+    assert "train.trainer" not in " ".join(evaluated["verdict"]["reasons"])  # no trainer of trees predicts a number
     assert f"mean absolute error {evaluated['metrics']['mae']:#.4g}" in page
     assert "Progression as predicted and as it is" in page
     assert "NaN" not in page

@@ -53,6 +53,7 @@ def reach_verdict(
     max_regression: float,
     rival: Comparison | None = None,
     trained: str = "",
+    allow_beaten: bool = False,
 ) -> Verdict:
     """Check thresholds and the paired comparison with the best baseline.
 
@@ -63,6 +64,7 @@ def reach_verdict(
         max_regression: how far below the best baseline the interval's lower bound may lie, in the unit of the score.
         rival: comparison with the best baseline that could be the candidate instead: where it is shown to be better, it is preferred.
         trained: what model.json says was trained, for the advice.
+        allow_beaten: only the advice is given.
 
     Raises:
         ParamsError: a threshold for a metric that this evaluation does not measure.
@@ -90,7 +92,7 @@ def reach_verdict(
                 f"It may be worse than {best.model}, the best baseline, by {-best.difference_low:.4f} "
                 f"({describe_difference(best)}); max_regression is {max_regression:g}."
             )
-    if rival is not None:
+    if rival is not None and not allow_beaten:
         passed = rival.difference_high >= 0
         checks.append(Check(name=NOT_BEATEN, value=rival.difference_high, threshold=0.0, passed=passed))
         if not passed:
@@ -103,7 +105,7 @@ def reach_verdict(
     return Verdict(
         allowed=not failures,
         better=better,
-        reasons=[*failures, *passed_note, _compare_in_words(best, better), *_advice(best, rival, trained)],
+        reasons=[*failures, *passed_note, _compare_in_words(best, better), *_advice(rival, trained)],
         checks=checks,
     )
 
@@ -134,7 +136,9 @@ def _compare_in_words(best: Comparison | None, better: bool) -> str:  # noqa: FB
     return f"Not shown to be better than {best.model}, the best baseline: {describe_difference(best)}."
 
 
-def _advice(best: Comparison | None, rival: Comparison | None, trained: str) -> list[str]:
-    """What to type where a baseline does better: the best one, or the best that can be trained."""
-    ahead = [row for row in (best, rival) if row is not None and row.difference < 0]
-    return [told for row in ahead if (told := how_to_ship(row.model, trained))][:1]
+def _advice(rival: Comparison | None, trained: str) -> list[str]:
+    """What to type where a baseline that can be trained does better."""
+    if rival is None or rival.difference >= 0:
+        return []
+    told = how_to_ship(rival.model, trained, is_shown=rival.difference_high < 0)
+    return [told] if told else []

@@ -18,18 +18,18 @@ def best_trainable(comparison: Sequence[Comparison]) -> Comparison | None:
     return next((row for row in comparison if row.model in TRAINERS), None)
 
 
-def how_to_ship(baseline: str, trained: str) -> str:
-    """What to type so that this baseline is the candidate, '' where it cannot be.
+def how_to_ship(baseline: str, trained: str, *, is_shown: bool) -> str:
+    """What to type so that this baseline, one of `TRAINERS`, is the candidate; '' where it is one already, as good by chance.
 
     Args:
         baseline: its name.
         trained: what model.json says was trained: a trainer, or the network of ours.
+        is_shown: the baseline is shown to be better.
     """
-    trainer = TRAINERS.get(baseline)
-    if trainer is None:
-        return ""
+    trainer = TRAINERS[baseline]
     if trainer == trained:
-        return (
+        other = (
             f"{baseline} is the candidate's own kind with other numbers: give `train.trainer_options` those of `baseline.config`."
         )
+        return other if is_shown else ""
     return f"To make {baseline} the candidate, set `train.trainer: {trainer}` in params.yaml."

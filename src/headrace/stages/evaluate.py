@@ -75,9 +75,14 @@ def run(params: Params, *, model: Path, predictions: Path, baselines: Path, plot
     comparison = compare(judged.scores, judged.baseline_scores, **resampling)
     best = comparison[0] if comparison else None
     trained = str(card.get("network", {}).get("name", ""))
-    rival = None if params.allow_beaten else best_trainable(comparison)
     verdict = reach_verdict(
-        judged.metrics, params.thresholds, best, max_regression=params.max_regression, rival=rival, trained=trained
+        judged.metrics,
+        params.thresholds,
+        best,
+        max_regression=params.max_regression,
+        rival=best_trainable(comparison) if card.get("classes") else None,  # those trainers tell classes apart
+        trained=trained,
+        allow_beaten=params.allow_beaten,
     )
     write_tables(plots, judged.tables)
     winner = f"; {name}" if (name := name_winner(best)) else ""

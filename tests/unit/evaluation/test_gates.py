@@ -116,7 +116,11 @@ def test_a_candidate_of_the_winners_own_kind_is_told_of_its_numbers():
     rival = against(-0.03, -0.01, "nb_svm")
     verdict = reach_verdict({}, {}, rival, max_regression=0.05, rival=rival, trained="nb_svm")
 
+    by_chance = against(-0.03, 0.01, "nb_svm")
+    told = reach_verdict({}, {}, by_chance, max_regression=0.05, rival=by_chance, trained="nb_svm").reasons
+
     assert "`train.trainer_options`" in verdict.reasons[-1]
+    assert "`train.trainer" not in " ".join(told)
 
 
 def test_a_candidate_that_is_the_best_baseline_is_no_worse_than_itself():
