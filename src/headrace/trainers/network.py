@@ -100,7 +100,9 @@ def train(params: TrainConfig, job: Job) -> TrainReport:
     accuracy = kept.get("validation_accuracy")
     told = f"loss {fitted.history[-1]['train_loss']:.4f}"
     if "validation_loss" in kept:
-        told = f"validation loss {kept['validation_loss']:.4f}" if accuracy is None else f"validation accuracy {accuracy:.4f}"
+        # The share of characters that are guessed right says little of a text.
+        measure = "accuracy" if accuracy is not None and info.classes else "loss"
+        told = f"validation {measure} {kept[f'validation_{measure}']:.4f}"
     report = TrainReport(
         headline=f"{told}, epoch {fitted.best_epoch} of {len(fitted.history)}",
         samples=session.samples,

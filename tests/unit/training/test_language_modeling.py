@@ -85,6 +85,7 @@ def test_loss_of_the_loop_is_that_of_the_records(project):
     report = json.loads((project / "train.json").read_text())
     scores = read_scores(project / "predictions.parquet", "validation").values
 
+    assert report["headline"].startswith(f"validation loss {report['validation_loss']:.4f}, ")
     assert report["validation_loss"] == pytest.approx(-scores.mean(), abs=0.15)
 
 
