@@ -56,18 +56,17 @@ def package(project: Path, *, score: str = "accuracy", **params: Any) -> package
 
 
 def answers_elsewhere(project: Path, inputs: Any, *, without: tuple[str, ...] = ("headrace", "pyarrow")) -> np.ndarray:
-    """What MLflow's loader answers in a process that cannot import the modules in `without`; mappings arrive as a frame."""
+    """What MLflow's loader answers in a process that cannot import the modules in `without`."""
     registered = project / "registered"
     if not registered.exists():
         lay_out(read_package(project / "package"), [], registered, model_id="m-1")
-    rows = bool(len(inputs)) and isinstance(inputs[0], Mapping)
     script = (
-        "import sys, json\n" + ("import pandas\n" if rows else "") + f"for name in {without!r}: sys.modules[name] = None\n"
+        "import sys, json\n"
+        f"for name in {without!r}: sys.modules[name] = None\n"
         f"sys.path.insert(0, {str(registered / 'code')!r})\n"
         "import headrace_package_5 as loader\n"
         f"model = loader._load_pyfunc({str(registered / 'package')!r})\n"
-        "inputs = json.load(sys.stdin)\n"
-        f"print(json.dumps(model.predict({'pandas.DataFrame(inputs)' if rows else 'inputs'}).tolist()))\n"
+        "print(json.dumps(model.predict(json.load(sys.stdin)).tolist()))\n"
     )
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", script],

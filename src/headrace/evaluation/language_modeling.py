@@ -1,7 +1,6 @@
 """Judge a language model by what it loses on the test split, per byte, character and word, beside the baselines on the same records."""
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +10,7 @@ from pydantic import Field
 
 from headrace.errors import DataError
 from headrace.evaluation.contract import Judgement
-from headrace.evaluation.plots import BLUE, save
+from headrace.evaluation.plots import paint_losses, save
 from headrace.evaluation.predictions import read_measured
 from headrace.evaluation.scores import Scores, read_baseline_scores, read_scores
 from headrace.evaluation.significance import Comparison
@@ -20,8 +19,6 @@ from headrace.params import Section
 UNITS = ("bytes", "characters", "words")
 
 SCORE = "log_likelihood_per_byte"
-
-GREY = "#6B7280"
 
 
 class Options(Section):
@@ -111,7 +108,12 @@ def _lengths(predictions: Path, scores: Scores) -> dict[str, np.ndarray]:
 def draw(judged: Judgement, interval: tuple[float, float], comparison: list[Comparison], folder: Path) -> dict[str, str]:
     """Write comparison.png; returns its title."""
     title = comparison_title(comparison)
-    save(folder / "comparison.png", title, _painter(judged, interval, comparison), (6.4, 1.8 + 0.45 * len(comparison)))
+    label = f"Loss on {judged.records} test records, nats per byte, with interval"
+
+    def paint(axes: Axes) -> None:
+        paint_losses(axes, judged, interval, comparison, label=label, form=".3f")
+
+    save(folder / "comparison.png", title, paint, (6.4, 1.8 + 0.45 * len(comparison)))
     return {"comparison": title}
 
 
@@ -126,18 +128,3 @@ def comparison_title(comparison: list[Comparison]) -> str:
     if best.difference_high < 0:
         return f"The candidate expects the text worse than {best.model}, the best baseline: {numbers}"
     return f"The candidate and {best.model}, the best baseline, differ within chance: {numbers}"
-
-
-def _painter(judged: Judgement, interval: tuple[float, float], comparison: list[Comparison]) -> Callable[[Axes], None]:
-    def paint(axes: Axes) -> None:
-        own = ("candidate", float(judged.scores.mean()), *interval)
-        rows = [own, *((row.model, row.score, row.low, row.high) for row in comparison)]
-        for place, (name, mean, low, high) in enumerate(rows):
-            colour = BLUE if name == "candidate" else GREY
-            axes.plot([-low, -high], [place, place], color=colour, linewidth=2)
-            axes.plot(-mean, place, "o" if name == "candidate" else "s", color=colour)
-            axes.annotate(f"{-mean:.3f}", (-mean, place), (0, 8), textcoords="offset points", ha="center", fontsize=9)
-        axes.set_yticks(range(len(rows)), [row[0] for row in rows])
-        axes.set(ylim=(len(rows) - 0.5, -0.7), xlabel=f"Loss on {judged.records} test records, nats per byte, with interval")
-
-    return paint

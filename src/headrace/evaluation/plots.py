@@ -17,7 +17,7 @@ from headrace.evaluation.contract import Judgement
 from headrace.evaluation.significance import Comparison
 from headrace.storage.local import atomic_path
 
-BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B8BCC2"
+BLUE, ORANGE, GREEN, PINK, GREY, SLATE = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B8BCC2", "#6B7280"
 LINES = ["-", "--", "-.", ":"]
 STYLE: Any = {
     "font.family": "DejaVu Sans",
@@ -221,6 +221,30 @@ def _comparison(axes: Axes, judged: Judgement, interval: tuple[float, float], co
         xlabel=f"{judged.score_name.capitalize()} on {judged.records} test records, %, with interval",
     )
     axes.set_xlim(left=edge)
+
+
+def paint_losses(
+    axes: Axes, judged: Judgement, interval: tuple[float, float], comparison: list[Comparison], *, label: str, form: str
+) -> None:
+    """Mean loss of the candidate and of each baseline, the least first: what is scored by a loss, its score being the loss below zero.
+
+    Args:
+        axes: to draw on.
+        judged: the candidate's scores.
+        interval: of their mean.
+        comparison: with each baseline.
+        label: of the axis.
+        form: how a number is written, such as '.3f'.
+    """
+    own = ("candidate", float(judged.scores.mean()), *interval)
+    rows = [own, *((row.model, row.score, row.low, row.high) for row in comparison)]
+    for place, (name, mean, low, high) in enumerate(rows):
+        colour = BLUE if name == "candidate" else SLATE
+        axes.plot([-low, -high], [place, place], color=colour, linewidth=2)
+        axes.plot(-mean, place, "o" if name == "candidate" else "s", color=colour)
+        axes.annotate(f"{-mean:{form}}", (-mean, place), (0, 8), textcoords="offset points", ha="center", fontsize=9)
+    axes.set_yticks(range(len(rows)), [row[0].replace("_", " ") for row in rows])
+    axes.set(ylim=(len(rows) - 0.5, -0.7), xlabel=label)
 
 
 def paint_importance(axes: Axes, rows: list[dict[str, Any]], what: str) -> None:

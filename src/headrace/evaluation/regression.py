@@ -11,7 +11,7 @@ from pydantic import Field
 from headrace.errors import DataError
 from headrace.evaluation.contract import Judgement
 from headrace.evaluation.own import own_metrics
-from headrace.evaluation.plots import BLUE, paint_importance, save
+from headrace.evaluation.plots import BLUE, SLATE, paint_importance, paint_losses, save
 from headrace.evaluation.predictions import read_measured
 from headrace.evaluation.scores import read_baseline_scores, read_scores
 from headrace.evaluation.significance import Comparison, mean_interval
@@ -25,7 +25,6 @@ SCORE = "negative_mae"
 MAX_POINTS = 1000
 """Records drawn and kept for plots; metrics use them all."""
 
-GREY = "#6B7280"
 
 SLICE_RESAMPLES = 2000
 
@@ -187,8 +186,13 @@ def _charts(name: str, targets: np.ndarray, errors: np.ndarray) -> list[dict[str
 def draw(judged: Judgement, interval: tuple[float, float], comparison: list[Comparison], folder: Path) -> dict[str, str]:
     """Write comparison, predicted, residuals and, where it was measured, importance PNG files; returns titles."""
     fitted, residuals = judged.details["charts"]
+    label = f"Mean absolute error on {judged.records} test records, with interval"
     figures: dict[str, tuple[str, Callable[[Axes], None], tuple[float, float]]] = {
-        "comparison": (comparison_title(comparison), _painter(judged, interval, comparison), (6.4, 1.8 + 0.45 * len(comparison))),
+        "comparison": (
+            comparison_title(comparison),
+            lambda axes: paint_losses(axes, judged, interval, comparison, label=label, form=".4g"),
+            (6.4, 1.8 + 0.45 * len(comparison)),
+        ),
         "predicted": (fitted["title"], lambda axes: _scatter(axes, judged, fitted), (6.4, 4.8)),
         "residuals": (residuals["title"], lambda axes: _scatter(axes, judged, residuals), (6.4, 4.8)),
     }
@@ -217,26 +221,11 @@ def comparison_title(comparison: list[Comparison]) -> str:
     return f"The candidate and {best.model}, the best baseline, differ within chance: {numbers}"
 
 
-def _painter(judged: Judgement, interval: tuple[float, float], comparison: list[Comparison]) -> Callable[[Axes], None]:
-    def paint(axes: Axes) -> None:
-        own = ("candidate", float(judged.scores.mean()), *interval)
-        rows = [own, *((row.model, row.score, row.low, row.high) for row in comparison)]
-        for place, (name, mean, low, high) in enumerate(rows):
-            colour = BLUE if name == "candidate" else GREY
-            axes.plot([-low, -high], [place, place], color=colour, linewidth=2)
-            axes.plot(-mean, place, "o" if name == "candidate" else "s", color=colour)
-            axes.annotate(f"{-mean:.4g}", (-mean, place), (0, 8), textcoords="offset points", ha="center", fontsize=9)
-        axes.set_yticks(range(len(rows)), [row[0].replace("_", " ") for row in rows])
-        axes.set(ylim=(len(rows) - 0.5, -0.7), xlabel=f"Mean absolute error on {judged.records} test records, with interval")
-
-    return paint
-
-
 def _scatter(axes: Axes, judged: Judgement, chart: dict[str, str]) -> None:
     rows = judged.tables["predictions"]
     axes.plot([row[chart["x"]] for row in rows], [row[chart["y"]] for row in rows], ".", color=BLUE, alpha=0.5)
     if chart["guide"] == "zero":
-        axes.axhline(0, color=GREY, linewidth=1, linestyle="--")
+        axes.axhline(0, color=SLATE, linewidth=1, linestyle="--")
     else:
-        axes.axline((rows[0]["target"], rows[0]["target"]), slope=1, color=GREY, linewidth=1, linestyle="--")
+        axes.axline((rows[0]["target"], rows[0]["target"]), slope=1, color=SLATE, linewidth=1, linestyle="--")
     axes.set(xlabel=chart["x_label"].replace("$", r"\$"), ylabel=chart["y_label"].replace("$", r"\$"))

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from tests.measured import write_records
+from tests.unit import candidates
 from tests.unit.tables import customers, write_table
 
 from headrace.dataset.schema import read_info
@@ -17,12 +18,8 @@ from headrace.dataset.shards import read_table
 from headrace.errors import DataError, ParamsError
 from headrace.evaluation import classification
 from headrace.evaluation.predictions import write_baselines
-from headrace.listening import SilentProgress, SilentTracker
-from headrace.params import parse_section
 from headrace.registry.packages import lay_out, read_package
 from headrace.registry.scoring import predict_package
-from headrace.stages import package as package_stage
-from headrace.stages.train import Params, run
 from headrace.tasks import tabular
 from headrace.trainers import gradient_boosted_trees as trainer
 from headrace.training.estimator import Lesson
@@ -40,20 +37,7 @@ COUNTS = {"train": 400, "validation": 100, "test": 1000}
 
 
 def train(project: Path, out: Path | None = None, **changes):
-    out = out or project
-    return run(
-        parse_section({**SECTION, **changes}, "train", Params, where="params.yaml"),
-        splits=project / "splits",
-        augmented=project / "augmented",
-        model=out / "candidate",
-        predictions=out / "predictions.parquet",
-        plots=out / "plots",
-        fingerprint="f00d",
-        scratch=out / "scratch",
-        device="cpu",
-        progress=SilentProgress(),
-        tracker=SilentTracker(),
-    )
+    return candidates.train({**SECTION, **changes}, project, out)
 
 
 def write_splits(project: Path, **rows: list[dict[str, str]]) -> None:
@@ -68,15 +52,7 @@ def project(tmp_path_factory):
     root = tmp_path_factory.mktemp("project")
     write_splits(root)
     (root / "train.json").write_text(train(root).to_json())
-    (root / "evaluate.json").write_text(json.dumps({"fingerprint": "f00d", "score": "accuracy", "metrics": {}}))
-    package_stage.run(
-        package_stage.Params(),
-        model=root / "candidate",
-        evaluation=root / "evaluate.json",
-        examples=root / "splits" / "validation",
-        card=root / "no_card.md",
-        out=root / "package",
-    )
+    candidates.package(root)
     return root
 
 
@@ -132,23 +108,11 @@ def test_our_predictor_answers_a_thousand_raw_rows_as_training_did(project):
     np.testing.assert_array_equal(found, expected(project))
 
 
-def test_mlflow_answers_raw_rows_as_training_did_without_torch_scikit_learn_and_headrace(project, registered):
+def test_mlflow_answers_raw_rows_as_training_did_without_torch_scikit_learn_and_headrace(project):
     """A server of trees needs numpy, onnx and onnxruntime, as its requirements say."""
-    script = (
-        "import sys, json\n"
-        "for name in ('headrace', 'pyarrow', 'torch', 'sklearn'): sys.modules[name] = None\n"
-        f"sys.path.insert(0, {str(registered / 'code')!r})\n"
-        "import headrace_package_5 as loader\n"
-        f"model = loader._load_pyfunc({str(registered / 'package')!r})\n"
-        "print(json.dumps(model.predict(json.load(sys.stdin)).tolist()))\n"
-    )
+    answers = candidates.answers_elsewhere(project, raw_rows(), without=("headrace", "pyarrow", "torch", "sklearn", "pandas"))
 
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", script], input=json.dumps(raw_rows()), capture_output=True, text=True, check=False
-    )
-
-    assert done.returncode == 0, done.stderr
-    np.testing.assert_allclose(np.array(json.loads(done.stdout), np.float32), expected(project), atol=1e-7)
+    np.testing.assert_allclose(answers, expected(project), atol=1e-7)
     names = [line.partition("==")[0] for line in (project / "package" / "requirements.txt").read_text().split()]
     assert names == ["numpy", "onnx", "onnxruntime"]
 

