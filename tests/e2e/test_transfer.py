@@ -12,6 +12,7 @@ from tests.projects import Checkout, clone
 from headrace.fingerprint import file_sha256
 from headrace.sources.bundled import bundled_file, locate
 from headrace.sources.snapshot import LockedInitial, read_lock
+from headrace.sources.store import Store
 
 CLASSES = {"low": ["0", "1", "2", "3", "4"], "high": ["5", "6", "7", "8", "9"]}
 
@@ -20,7 +21,7 @@ CLASSES = {"low": ["0", "1", "2", "3", "4"], "high": ["5", "6", "7", "8", "9"]}
 def checkout(tmp_path_factory: pytest.TempPathFactory, origin: Path, prefect_server: str) -> Callable[..., Checkout]:
     """A clone that trains for an epoch or two on half of the digits; all share one registry."""
     top = tmp_path_factory.mktemp("transfer")
-    lines = gzip.decompress(locate(bundled_file("digits")).read_bytes()).decode().splitlines()
+    lines = gzip.decompress(locate(bundled_file("digits"), Store(top)).read_bytes()).decode().splitlines()
     for name, classes in CLASSES.items():
         kept = [line for line in lines if str(int(float(line.rpartition(",")[2]))) in classes]
         (top / f"{name}.csv").write_text("\n".join(kept) + "\n")

@@ -19,6 +19,7 @@ from headrace.plugins import resolve
 from headrace.sources.bundled import bundled_file, locate
 from headrace.sources.fetch import refresh
 from headrace.sources.places import Places
+from headrace.sources.store import Store
 from headrace.stages import collect, split
 
 pytest.importorskip("cleanlab", reason="cleanlab is not installed: pip install headrace[labels], or make install")
@@ -56,7 +57,7 @@ class Project:
 def project(tmp_path_factory):
     """scikit-learn's digits in a file, and the same with 3 % of the labels changed to another class by a fixed seed."""
     folder = tmp_path_factory.mktemp("suspects")
-    lines = gzip.decompress(locate(bundled_file("digits")).read_bytes()).decode().splitlines()
+    lines = gzip.decompress(locate(bundled_file("digits"), Store(folder)).read_bytes()).decode().splitlines()
     drawn = np.random.default_rng(17)
     flipped = drawn.choice(len(lines), round(SHARE * len(lines)), replace=False)
     wrong = list(lines)
