@@ -22,7 +22,7 @@ from headrace.evaluation.contract import Judgement
 from headrace.evaluation.mistakes import confused_pairs, worst_mistakes
 from headrace.evaluation.own import own_metrics
 from headrace.evaluation.plots import draw
-from headrace.evaluation.predictions import Predictions, read_baselines, read_measured, read_predictions
+from headrace.evaluation.predictions import Predictions, read_attributions, read_baselines, read_measured, read_predictions
 from headrace.evaluation.significance import wilson_interval
 from headrace.evaluation.slices import parts
 from headrace.params import Section
@@ -60,6 +60,8 @@ def judge(predictions: Path, baselines: Path, model: dict[str, Any], options: Op
     per_class, notes = _per_class(test, classes)
     confusion = confusion_matrix(test.labels, test.predicted, labels=np.arange(len(classes)))
     slices = _slices(test, read_measured(predictions, test.ids))
+    attributions = read_attributions(predictions)
+    worst = worst_mistakes(test.ids, test.labels, test.predicted, test.probabilities, classes, limit=options.worst_mistakes)
     importance = [dict(row) for row in model.get("training", {}).get("importance", ())]
     bins = reliability(test.probabilities, test.labels, bins=options.calibration_bins)
     metrics = _metrics(test, per_class, bins=options.calibration_bins)
@@ -75,9 +77,9 @@ def judge(predictions: Path, baselines: Path, model: dict[str, Any], options: Op
             "classes": classes,
             "per_class": per_class,
             "confused_pairs": confused_pairs(confusion, classes, limit=options.confused_pairs),
-            "worst_mistakes": worst_mistakes(
-                test.ids, test.labels, test.predicted, test.probabilities, classes, limit=options.worst_mistakes
-            ),
+            "worst_mistakes": [
+                row | {"attributions": attributions[row["id"]]} if row["id"] in attributions else row for row in worst
+            ],
             "num_mistakes": int((~test.correct).sum()),
             "mean_confidence": float(test.probabilities.max(axis=1).mean(dtype=np.float64)),
             **({"slices": slices} if slices else {}),

@@ -1,7 +1,7 @@
 """Predictions at rest: what a trainer and the baselines leave for `evaluate`, read with every promise checked.
 
 reports/predictions.parquet: id, split, label, probabilities (fixed-size list of float32, one per class), and what the task measured of
-                             a record, such as its length.
+                             a record, such as its length; of the worst mistakes on texts `attributions`.
 reports/baselines.parquet:   id, label, model, predicted, probabilities (null for a model that gives only a decision).
 """
 
@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -88,6 +89,19 @@ def read_measured(path: Path, ids: Sequence[str]) -> dict[str, np.ndarray]:
         and (pa.types.is_integer(kind := table.schema.field(name).type) or pa.types.is_floating(kind) or pa.types.is_string(kind))
         and not table.column(name).null_count
     }
+
+
+def read_attributions(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """By id, for the records that have any: `start`, `end` and `weight` of the pieces of a record that its prediction is due to.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    table = read_table(path, ["id"], others=True)
+    if "attributions" not in table.column_names:
+        return {}
+    rows = zip(table.column("id").to_pylist(), table.column("attributions").to_pylist(), strict=True)
+    return {key: value for key, value in rows if value}
 
 
 def read_baselines(path: Path, like: Decisions, *, classes: int) -> dict[str, Decisions]:

@@ -57,6 +57,13 @@ class EncodedTask(Task, Protocol):
         """Inputs as numbers, (N, ...); any input has an answer."""
 
 
+class ExplainedTask(EncodedTask, Protocol):
+    """A task whose records, strings, have pieces that can be left out to see what they do."""
+
+    def pieces(self, record: str) -> Iterable[tuple[int, int]]:
+        """Where they begin and end, such as words."""
+
+
 class ScoredTask(EncodedTask, Protocol):
     """A task without classes: how good what a model makes of a record is, is one number."""
 

@@ -25,7 +25,10 @@ SLICES = ("words",)
 PADDING, UNKNOWN = 0, 1
 """Numbers of no token, and of every token that is not in the vocabulary."""
 
-_TOKEN = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*|[^\w\s]")
+_SPOKEN = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
+"""A word with its inner apostrophes."""
+
+_TOKEN = re.compile(rf"{_SPOKEN.pattern}|[^\w\s]")
 
 _WORD = re.compile(r"\b\w+\b")
 
@@ -49,6 +52,12 @@ def inputs(table: "pa.Table", record: Mapping[str, Any]) -> np.ndarray:
 def features(table: "pa.Table", record: Mapping[str, Any]) -> np.ndarray:
     """Texts as they stand, object (N,): the classical models count words themselves."""
     return inputs(table, record)
+
+
+def pieces(text: str) -> Iterator[tuple[int, int]]:
+    """Where its words stand."""
+    for found in _SPOKEN.finditer(text):
+        yield found.span()
 
 
 def tokens(text: str, *, lowercase: bool) -> Iterator[str]:

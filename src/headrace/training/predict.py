@@ -10,6 +10,7 @@ import pyarrow as pa
 from headrace.dataset.schema import read_info
 from headrace.dataset.shards import iter_tables, read_schema
 from headrace.tasks.contract import targets_of
+from headrace.training.attribution import explain_mistakes
 from headrace.training.encoding import to_numbers
 from headrace.training.predictions import write_predictions
 from headrace.training.scores import write_scores
@@ -67,6 +68,8 @@ def predict_splits(
 ) -> None:
     """Write predictions.parquet for named data sets, in the order given.
 
+    Of a task with pieces the file also says what the worst mistakes on `test` are due to.
+
     Args:
         program: as in `predict_folder`.
         folders: split name to data set folder; a data set without records is left out.
@@ -79,6 +82,7 @@ def predict_splits(
     labels: list[np.ndarray] = []
     parts: list[np.ndarray] = []
     measured: dict[str, list[np.ndarray]] = {}
+    attributions: dict[str, list[dict[str, Any]]] = {}
     for split, folder in folders.items():
         found, truth, probabilities = predict_folder(program, folder, task, description=description)
         if not found:
@@ -87,6 +91,8 @@ def predict_splits(
         splits += [split] * len(found)
         labels.append(truth)
         parts.append(probabilities)
+        if split == "test":
+            attributions = explain_mistakes(program, task, folder, found, truth, probabilities, description or {})
         for name in read_info(folder).record.get("slices", getattr(task, "SLICES", ())):
             measured.setdefault(name, []).extend(_measured(table.column(name)) for table in iter_tables(folder, [name]))
     columns_of = {name: np.concatenate(columns) for name, columns in measured.items()}
@@ -105,6 +111,7 @@ def predict_splits(
         labels=np.concatenate(labels),
         probabilities=np.concatenate(parts),
         measured=columns_of | _several_sources(folders),
+        attributions=attributions,
     )
 
 

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.errors import DataError
+
+ATTRIBUTIONS = pa.list_(pa.struct([("start", pa.int32()), ("end", pa.int32()), ("weight", pa.float64())]))
 
 
 def write_predictions(
@@ -18,6 +21,7 @@ def write_predictions(
     labels: Sequence[int] | np.ndarray,
     probabilities: np.ndarray,
     measured: Mapping[str, np.ndarray] | None = None,
+    attributions: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
 ) -> None:
     """Write predictions.parquet: `id`, `split`, `label`, `probabilities` (one float32 per class), a row for each record.
 
@@ -28,6 +32,7 @@ def write_predictions(
         labels: true classes, int in [0, K).
         probabilities: (N, K), rows sum to 1.
         measured: more columns of numbers (N,), such as lengths: `evaluate` looks whether the score depends on them.
+        attributions: for some ids `start`, `end` and `weight` of the pieces of a record that its prediction is due to.
 
     Raises:
         DataError: lengths differ, a value is not finite, or a row does not sum to 1.
@@ -47,6 +52,7 @@ def write_predictions(
             "label": pa.array(np.asarray(labels, np.int64)),
             "probabilities": pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1]),
             **{name: pa.array(np.asarray(column)) for name, column in (measured or {}).items()},
+            **({"attributions": pa.array([attributions.get(key) for key in ids], ATTRIBUTIONS)} if attributions else {}),
         }
     )
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -19,12 +19,17 @@ from headrace.evaluation.page.words import (
     interval_text,
     metric_text,
     percent,
+    points,
     score_text,
 )
 from headrace.evaluation.titles import MAX_CLASSES_DRAWN, area, digits_for
 
 MAX_CELLS = 20
 """Above this number of classes the matrix is left to the confused pairs."""
+WORDS_SHOWN = 3
+WORDS_CHARACTERS = 48
+LEAST_SHOWN = 0.005
+"""Of a probability: less is written as no point at all."""
 TILES = (
     *("f1_macro", "roc_auc_macro", "ece"),
     *("loss_per_character", "bits_per_byte", "perplexity_per_word"),
@@ -269,7 +274,8 @@ def _mistakes(evidence: Evidence, report: dict[str, Any]) -> list[dict[str, Any]
         shown = find_records(evidence.project / "data" / "splits" / "test", [str(row.get("id")) for row in worst])
     except Exception:  # noqa: BLE001 - a user's task may fail in its own way; the page then shows ids without pictures
         shown = {}
-    return [row | {"shown": shown.get(str(row.get("id")), Shown(str(row.get("id")), -1)), "said": _said(row)} for row in worst]
+    found = [(row, shown.get(str(row.get("id")), Shown(str(row.get("id")), -1))) for row in worst]
+    return [row | {"shown": item, "said": _said(row), "due_to": _due_to(row, item.whole)} for row, item in found]
 
 
 def _said(row: dict[str, Any]) -> Markup:
@@ -279,6 +285,19 @@ def _said(row: dict[str, Any]) -> Markup:
         return taken.format(row.get("label"), row.get("predicted"), percent(row.get("confidence"), 0))
     true, predicted = (figure(number(row.get(key)) or 0) for key in ("label", "predicted"))
     return Markup("<strong>{}</strong>, predicted <strong class='bad'>{}</strong>").format(true, predicted)
+
+
+def _due_to(row: dict[str, Any], text: str) -> Markup:
+    """The words of a text that spoke for the predicted class and against it, with the points of probability that each is worth."""
+    spoke: dict[bool, list[Markup]] = {True: [], False: []}
+    for piece in rows(row.get("attributions")):
+        weight, words = number(piece.get("weight")) or 0.0, text[count(piece.get("start")) : count(piece.get("end"))]
+        if words and abs(weight) >= LEAST_SHOWN and len(spoke[weight > 0]) < WORDS_SHOWN:
+            shown = " ".join(words.split())
+            shown = shown if len(shown) <= WORDS_CHARACTERS else f"{shown[:WORDS_CHARACTERS]}…"
+            spoke[weight > 0].append(Markup("<mark>{}</mark> {}").format(shown, points(weight, 0)))
+    sides = [(f"For {row.get('predicted')}", spoke[True]), ("Against it", spoke[False])]
+    return Markup("<br>").join(Markup("{}: {}").format(side, Markup(", ").join(found)) for side, found in sides if found)
 
 
 def _curves(evidence: Evidence, per_class: list[dict[str, Any]], keys: tuple[str, str, str, str], title: str) -> Markup:

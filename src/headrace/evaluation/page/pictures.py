@@ -29,6 +29,9 @@ class Shown:
     picture: str = ""
     """data: URI."""
     text: str = ""
+    """Its beginning, on one line."""
+    whole: str = ""
+    """A text as it stands."""
     origin: str = ""
 
 
@@ -78,13 +81,18 @@ def _show(table: pa.Table, task_name: str, record: Mapping[str, Any]) -> list[Sh
     if "image" in str(record.get("payload", "")):
         pictures = [png_uri(_thumbnail(item)) for item in task.inputs(table, record)]
         return [Shown(key, label, picture=p, origin=o) for key, label, p, o in zip(ids, labels, pictures, origins, strict=True)]
+    wholes = [""] * len(ids)
     if "payload" in record:
-        texts = [_text(value) for value in table.column(str(record["payload"])).to_pylist()]
+        wholes = [str(value) for value in table.column(str(record["payload"])).to_pylist()]
+        texts = [_text(value) for value in wholes]
     elif "columns" in record:
         texts = [_row(row) for row in task.inputs(table, record)]
     else:
         texts = [""] * len(ids)
-    return [Shown(key, label, text=t, origin=o) for key, label, t, o in zip(ids, labels, texts, origins, strict=True)]
+    return [
+        Shown(key, label, text=text, whole=whole, origin=origin)
+        for key, label, text, whole, origin in zip(ids, labels, texts, wholes, origins, strict=True)
+    ]
 
 
 def _thumbnail(item: np.ndarray) -> bytes:
