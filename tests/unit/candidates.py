@@ -22,6 +22,7 @@ def train(
     out: Path | None = None,
     *,
     tracker: SilentTracker | None = None,
+    progress: SilentProgress | None = None,
     initial: Path | None = None,
 ) -> Report:
     """Stage `train` on the project's splits; what it makes goes to `out`, by default beside them, checkpoints always there."""
@@ -37,7 +38,7 @@ def train(
         fingerprint="f00d",
         scratch=project / "scratch",
         device="cpu",
-        progress=SilentProgress(),
+        progress=progress or SilentProgress(),
         tracker=tracker or SilentTracker(),
     )
 

@@ -1,17 +1,23 @@
 """From raw text to one number for each record: the same in training, from the package, and where only MLflow, torch and numpy are."""
 
 import json
+import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from tests.projects import REPOSITORY
 from tests.unit import candidates
 from tests.unit.running_text import paragraphs, write_running_text
 
 from headrace.errors import DataError, ParamsError
 from headrace.evaluation import language_modeling as evaluation
 from headrace.evaluation.scores import read_scores
+from headrace.listening import SilentProgress
 from headrace.registry.packages import read_package
 from headrace.registry.scoring import predict_package
 from headrace.stages import baseline as baseline_stage
@@ -30,8 +36,8 @@ SETTINGS = {
 TOLERANCE = 1e-4
 
 
-def train(project: Path, **changes):
-    return candidates.train({**SETTINGS, **changes}, project)
+def train(project: Path, *, tracker=None, progress=None, **changes):
+    return candidates.train({**SETTINGS, **changes}, project, tracker=tracker, progress=progress)
 
 
 def write_splits(project: Path) -> None:
@@ -133,6 +139,54 @@ def test_the_same_inputs_give_the_same_bytes(project, tmp_path):
 
     for name in ("candidate/model.safetensors", "candidate/model.json", "predictions.parquet"):
         assert (tmp_path / name).read_bytes() == (project / name).read_bytes(), name
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from headrace.listening import SilentTracker
+from headrace.training import loop
+from tests.unit.training.test_language_modeling import FORGETFUL, train
+
+class KillAt(SilentTracker):
+    def log(self, step, metrics):
+        if step >= 20:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+loop.fit.__kwdefaults__["save_every_s"] = 0
+train(Path(sys.argv[1]), tracker=KillAt(), **FORGETFUL)
+"""
+FORGETFUL = {"network_options": {**SETTINGS["network_options"], "dropout": 0.2}, "prediction": {"samples": 1}}
+"""Dropout has a state that a careless resume forgets."""
+
+
+@pytest.mark.fault
+def test_a_training_killed_in_mid_epoch_goes_on_to_the_same_bytes(tmp_path):
+    """Weights, losses of the test records and the text that it writes are those of a training that nobody disturbed."""
+    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    for folder in (undisturbed, killed):
+        write_splits(folder)
+    whole = train(undisturbed, **FORGETFUL)
+    done = subprocess.run([sys.executable, "-c", KILLED, str(killed)], cwd=REPOSITORY, timeout=300, check=False)
+    said: list[str] = []
+
+    class Said(SilentProgress):
+        def say(self, line: str) -> None:
+            said.append(line)
+
+    resumed = train(killed, progress=Said(), **FORGETFUL)
+
+    assert done.returncode == -signal.SIGKILL
+    assert 0 < int(re.search(r"resumed after step (\d+) of", " ".join(said))[1]) % (whole.steps // whole.epochs)
+    assert resumed == whole
+    for name in (
+        "candidate/model.safetensors",
+        "candidate/model.json",
+        "predictions.parquet",
+        "plots/history.csv",
+        "plots/samples.json",
+    ):
+        assert (killed / name).read_bytes() == (undisturbed / name).read_bytes(), name
 
 
 @pytest.mark.badinput
