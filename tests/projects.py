@@ -70,15 +70,7 @@ class Checkout:
 
     def set_param(self, section: str, **values: Any) -> None:
         """Change values of params.yaml, keeping the rest."""
-        from ruamel.yaml import YAML
-
-        yaml = YAML()  # ruamel's round trip: it keeps comments, builds plain values and runs no tag
-        path = self.folder / "params.yaml"
-        loaded = yaml.load(path.read_text(encoding="utf-8"))
-        for key, value in values.items():
-            loaded[section][key] = value
-        with path.open("w", encoding="utf-8") as file:
-            yaml.dump(loaded, file)
+        change_yaml(self.folder / "params.yaml", {section: values})
 
     def worker(self, stage: str) -> int | None:
         """Pid of the process that works on a stage now."""
@@ -101,6 +93,19 @@ class Checkout:
         return found
 
 
+def change_yaml(path: Path, sections: Mapping[str, Mapping[str, Any]]) -> None:
+    """Set keys of sections of a YAML file, keeping the rest."""
+    from ruamel.yaml import YAML
+
+    yaml = YAML()  # ruamel's round trip: it keeps comments, builds plain values and runs no tag
+    loaded = yaml.load(path.read_text(encoding="utf-8"))
+    for section, values in sections.items():
+        for key, value in values.items():
+            loaded[section][key] = value
+    with path.open("w", encoding="utf-8") as file:
+        yaml.dump(loaded, file)
+
+
 def is_alive(pid: int) -> bool:
     """Whether a process runs; one that has ended and waits for init to take notice does not."""
     try:
@@ -111,19 +116,27 @@ def is_alive(pid: int) -> bool:
 
 def make_origin(folder: Path) -> Path:
     """A git repository with the working tree of this one: what is tracked, and what is new and not ignored."""
+    return _commit_copy(REPOSITORY, folder)
+
+
+def make_example(name: str, top: Path, **variables: str) -> Checkout:
+    """A folder of examples/ as a repository of its own; `headrace setup` is left to who wants to run it."""
+    return Checkout(_commit_copy(REPOSITORY / "examples" / name, top / "project"), top / "home", variables)
+
+
+def _commit_copy(folder: Path, target: Path) -> Path:
     listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"], cwd=REPOSITORY, check=True, capture_output=True
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"], cwd=folder, check=True, capture_output=True
     ).stdout.decode()
     for name in filter(None, listed.split("\0")):
-        source, target = REPOSITORY / name, folder / name
-        if source.is_file():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target)
-    # The tests make their own: what is committed may be older than the working tree.
-    (folder / "dvc.lock").unlink(missing_ok=True)
+        if (folder / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(folder / name, target / name)
+    # The tests make their own: what is there may be of an older working tree.
+    (target / "dvc.lock").unlink(missing_ok=True)
     for arguments in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "State of the working tree"]):
-        subprocess.run([*GIT, *arguments], cwd=folder, check=True)
-    return folder
+        subprocess.run([*GIT, *arguments], cwd=target, check=True)
+    return target
 
 
 def clone(origin: Path, folder: Path, home: Path, **variables: str) -> Checkout:

@@ -2,13 +2,11 @@
 
 import ast
 import json
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.projects import GIT, REPOSITORY, Checkout
+from tests.projects import REPOSITORY, Checkout, make_example
 
 EXAMPLE = REPOSITORY / "examples" / "own-trainer"
 
@@ -16,35 +14,9 @@ EXAMPLE = REPOSITORY / "examples" / "own-trainer"
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Checkout:
     """The example as a repository of its own, with the package installed."""
-    top = tmp_path_factory.mktemp("own-trainer")
-    made = subprocess.run(["git", "ls-files", "-z", "-co", "--exclude-standard"], cwd=EXAMPLE, check=True, capture_output=True)
-    for name in filter(None, made.stdout.decode().split("\0")):
-        (top / "project" / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(EXAMPLE / name, top / "project" / name)
-    checkout = Checkout(top / "project", top / "home", {"PREFECT_API_URL": prefect_server})
-    (checkout.folder / "dvc.lock").unlink(missing_ok=True)  # of a run in the example itself
-    for arguments in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "A project of its own"]):
-        subprocess.run([*GIT, *arguments], cwd=checkout.folder, check=True)
+    checkout = make_example(EXAMPLE.name, tmp_path_factory.mktemp(EXAMPLE.name), PREFECT_API_URL=prefect_server)
     checkout.headrace("setup")
     return checkout
-
-
-def test_its_deps_are_honest(project: Checkout) -> None:
-    """An installed headrace counts by its keys of environment.json; `headrace lint --fix` in the example mends what differs."""
-    told = project.headrace("lint", "--fix").stdout
-    changed = subprocess.run(["git", "status", "--short"], cwd=project.folder, check=True, capture_output=True, text=True).stdout
-
-    assert "agree" in told
-    assert changed == ""
-
-
-def test_its_pins_are_those_of_the_reference_project() -> None:
-    """Tests run it in one environment with the rest."""
-    whole = json.loads((REPOSITORY / "environment.json").read_text())
-    own = json.loads((EXAMPLE / "environment.json").read_text())
-    own.pop("headrace")
-
-    assert own == {name: whole[name] for name in own}
 
 
 def test_a_run_ends_with_a_champion(project: Checkout) -> None:

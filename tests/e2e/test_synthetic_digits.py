@@ -1,14 +1,12 @@
 """examples/synthetic-digits: pictures from a generator as extra training samples, in a project of its own."""
 
 import json
-import shutil
-import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
-from tests.projects import GIT, REPOSITORY, Checkout
+from tests.projects import REPOSITORY, Checkout, make_example
 
 from headrace.dataset.schema import read_info
 from headrace.dataset.shards import read_table
@@ -21,15 +19,7 @@ EXAMPLE = REPOSITORY / "examples" / "synthetic-digits"
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """The example as a repository of its own, with the package installed."""
-    top = tmp_path_factory.mktemp("synthetic-digits")
-    listed = subprocess.run(["git", "ls-files", "-z", "-co", "--exclude-standard"], cwd=EXAMPLE, check=True, capture_output=True)
-    for name in filter(None, listed.stdout.decode().split("\0")):
-        (top / "project" / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(EXAMPLE / name, top / "project" / name)
-    checkout = Checkout(top / "project", top / "home")
-    (checkout.folder / "dvc.lock").unlink(missing_ok=True)  # of a run in the example itself
-    for arguments in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "A project of its own"]):
-        subprocess.run([*GIT, *arguments], cwd=checkout.folder, check=True)
+    checkout = make_example(EXAMPLE.name, tmp_path_factory.mktemp(EXAMPLE.name))
     checkout.headrace("setup")
     return checkout
 
@@ -52,24 +42,6 @@ def finished(project: Checkout) -> Checkout:
     for stage in ("split", "augment", "train"):  # each with a time limit of its own
         project.run("dvc", "repro", "-q", stage)
     return project
-
-
-def test_its_deps_are_honest(project: Checkout) -> None:
-    """An installed headrace counts by its keys of environment.json; `headrace lint --fix` in the example mends what differs."""
-    told = project.headrace("lint", "--fix").stdout
-    changed = subprocess.run(["git", "status", "--short"], cwd=project.folder, check=True, capture_output=True, text=True).stdout
-
-    assert "agree" in told
-    assert changed == ""
-
-
-def test_its_pins_are_those_of_the_reference_project() -> None:
-    """Tests run it in one environment with the rest."""
-    whole = json.loads((REPOSITORY / "environment.json").read_text())
-    own = json.loads((EXAMPLE / "environment.json").read_text())
-    own.pop("headrace")
-
-    assert own == {name: whole[name] for name in own}
 
 
 def test_it_reads_the_bytes_that_the_recipe_mnist_reads() -> None:
