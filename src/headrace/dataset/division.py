@@ -158,7 +158,7 @@ def divide(data: Path, config: DivisionConfig, task: Comparable, progress: Progr
 
     if near.crowded:
         notes.append(
-            f"{near.crowded:,} records share a perceptual key with so many that each was compared with the {MAX_ALIKE} most alike only"
+            f"{near.crowded:,} records share a key with so many that each was compared with the {MAX_ALIKE} most alike only"
         )
         progress.say(notes[-1])
     return Division(

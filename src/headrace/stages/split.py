@@ -44,7 +44,7 @@ class SplitReport(Report):
     contradictory_examples: list[str]
     near_duplicate_tolerance: float | None
     compared: int
-    """Records that share a perceptual key with another split and were compared on their content."""
+    """Records that share a key with one of another split and were compared on their content."""
     near_duplicate_pairs: int
     """Records left out because one in a split of higher rank is the same within the tolerance."""
     near_duplicate_examples: list[list[str]]

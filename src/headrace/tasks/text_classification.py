@@ -3,7 +3,6 @@
 Copied into every registered model of this task, so that raw texts are answered without Headrace: it imports numpy and nothing of ours.
 """
 
-import hashlib
 import re
 import unicodedata
 from collections import Counter
@@ -35,8 +34,9 @@ _WORD = re.compile(r"\b\w+\b")
 _SHINGLE = 3
 """Words in a row that are compared; a shorter text is one shingle."""
 
-_BANDS = 4
-"""Keys of a text: two texts that share nine shingles in ten share one of them with a chance of .9999."""
+_BANDS, _ROWS = 8, 2
+"""Keys of a text, and hashes in each: two texts that share nine shingles in ten share a key with a chance of .999998, two that share one
+in ten with one of .08. A key of one hash is shared by all texts that have the same frequent shingle."""
 
 _COMPARED_WORDS = 20_000
 """A longer text is compared by its first words."""
@@ -201,24 +201,21 @@ def encode(texts: np.ndarray, encoding: Mapping[str, Any]) -> np.ndarray:
 
 
 def near_duplicate_keys(table: "pa.Table", record: Mapping[str, Any]) -> np.ndarray:
-    """uint64 (N, 4): the smallest hash of a text's shingles under four hash functions (MinHash, Broder 1997).
+    """uint64 (N, 8): pairs of the smallest hashes of a text's shingles under sixteen hash functions (MinHash, Broder 1997).
 
-    Two texts agree in one of them with the probability of their similarity: candidates only.
+    Two texts agree in one hash with the probability of their similarity: candidates only.
     """
-    texts = inputs(table, record)
-    keys = np.zeros((len(texts), _BANDS), dtype=np.uint64)
-    multipliers = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93], dtype=np.uint64)
-    for row, text in enumerate(texts):
-        hashes = np.fromiter(_shingles(text), dtype=np.uint64)
-        mixed = hashes[:, None] * multipliers
-        keys[row] = (mixed ^ (mixed >> np.uint64(29))).min(axis=0)
-    return keys
+    from datasketch import MinHash  # `split` alone needs it
+
+    shingles = ([each.encode("utf-8", "surrogatepass") for each in _shingles(text)] for text in inputs(table, record))
+    smallest = [found.hashvalues for found in MinHash.generator(shingles, num_perm=_BANDS * _ROWS)]
+    hashes = np.array(smallest, dtype=np.uint64).reshape(-1, _BANDS, _ROWS)
+    return hashes[:, :, 0] << np.uint64(32) | hashes[:, :, 1]
 
 
-def _shingles(text: str) -> set[int]:
+def _shingles(text: str) -> set[str]:
     words = [word for word, _ in zip(tokens(text, lowercase=True), range(_COMPARED_WORDS), strict=False)]
-    runs = [" ".join(words[at : at + _SHINGLE]) for at in range(max(1, len(words) - _SHINGLE + 1))]
-    return {int.from_bytes(hashlib.blake2b(run.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big") for run in runs}
+    return {" ".join(words[at : at + _SHINGLE]) for at in range(max(1, len(words) - _SHINGLE + 1))}
 
 
 def near_duplicate_profile(inputs: np.ndarray) -> np.ndarray:
@@ -228,7 +225,7 @@ def near_duplicate_profile(inputs: np.ndarray) -> np.ndarray:
 
 def are_near_duplicates(left: np.ndarray, right: np.ndarray, tolerance: float) -> np.ndarray:
     """Whether the share of shingles that only one of two texts has is at most `tolerance` (Jaccard distance): bool (N,)."""
-    known: dict[str, set[int]] = {}
+    known: dict[str, set[str]] = {}
     near = np.zeros(len(left), dtype=bool)
     for row, pair in enumerate(zip(left, right, strict=True)):
         a, b = (known[text] if text in known else known.setdefault(text, _shingles(text)) for text in pair)
