@@ -11,6 +11,7 @@ from pathlib import Path
 from headrace.dataset.schema import INFO_NAME, read_info
 from headrace.dataset.shards import iter_tables
 from headrace.errors import ConfigError
+from headrace.evaluation.scores import Scores
 from headrace.evaluation.significance import paired_bootstrap
 from headrace.plugins import resolve
 from headrace.registry.judgement import Conditions
@@ -93,7 +94,7 @@ def worse_elsewhere(
         if not compared.size:
             yield f"'{name}' cannot be compared: the champion was trained on all of its {left_out} records."
             continue
-        measure = "accuracy" if a.values.dtype == bool else "mean score"
+        measure = "mean score" if isinstance(a, Scores) else "accuracy"
         difference, low, high = paired_bootstrap(
             a.values[compared], b.values[compared], resamples=resamples, seed=seed, confidence=confidence
         )

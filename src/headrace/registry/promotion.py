@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from headrace.dataset.schema import read_info
 from headrace.errors import RegistryError
+from headrace.evaluation.scores import Scores
 from headrace.evaluation.significance import paired_bootstrap
 from headrace.registry.champions import crown, finish_interrupted, history
 from headrace.registry.conditions import over_limits, worse_elsewhere
@@ -166,7 +167,7 @@ def _decide(
     a = ours.values[compared]
     b = theirs.values[[place[ours.ids[index]] for index in compared]]
     difference, low, high = paired_bootstrap(a, b, resamples=params.resamples, seed=params.seed, confidence=params.confidence)
-    is_scored = a.dtype != bool
+    is_scored = isinstance(ours, Scores)
     counts = int((a > b).sum()), int((b > a).sum())
     measured = Measured(int(compared.size), *counts, low, high, mean_score=difference if is_scored else None)
     pending = pending.model_copy(

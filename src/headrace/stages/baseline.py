@@ -3,11 +3,11 @@
 Run by the DAG: python -m headrace.stages baseline --splits data/splits --out reports/baselines.parquet
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
-from sklearn.metrics import accuracy_score
 
 from headrace.dataset.schema import read_info
 from headrace.evaluation.baselines import (
@@ -18,8 +18,8 @@ from headrace.evaluation.baselines import (
     predict_split,
     score_split,
 )
-from headrace.evaluation.predictions import write_baselines
-from headrace.evaluation.scores import write_baseline_scores
+from headrace.evaluation.predictions import Decisions, write_baselines
+from headrace.evaluation.scores import Scores, write_baseline_scores
 from headrace.listening import Progress, SilentProgress
 from headrace.params import Out, Report, Section
 from headrace.plugins import resolve
@@ -86,17 +86,17 @@ def run(params: Params, *, splits: Path, out: Out, progress: Progress | None = N
     for name in dict.fromkeys(params.models):
         fitted.append(fit_baseline(name, models, config, x, y, seed=params.seed))
         progress.advance(note=name)
+    outcomes: Mapping[str, Decisions | Scores]
+    kind: type[BaselineResult | ScoreResult]
     if hasattr(task, "score"):
-        scores = score_split(fitted, splits / "test", task)
+        kind, measure = ScoreResult, "score"
+        outcomes = scores = score_split(fitted, splits / "test", task)
         write_baseline_scores(out, scores)
-        means = {name: float(found.values.mean()) for name, found in scores.items()}
-        records = len(next(iter(scores.values())).ids)
     else:
-        outcomes = predict_split(fitted, splits / "test", task)
-        write_baselines(out, outcomes)
-        means = {name: float(accuracy_score(outcome.labels, outcome.predicted)) for name, outcome in outcomes.items()}
-        records = len(next(iter(outcomes.values())).ids)
-    kind, measure = (ScoreResult, "score") if hasattr(task, "score") else (BaselineResult, "accuracy")
+        kind, measure = BaselineResult, "accuracy"
+        outcomes = decisions = predict_split(fitted, splits / "test", task)
+        write_baselines(out, decisions)
+    means = {name: float(outcome.values.mean()) for name, outcome in outcomes.items()}
     best = max(means, key=lambda name: means[name])
     progress.finish()
     return BaselineReport(
@@ -104,7 +104,7 @@ def run(params: Params, *, splits: Path, out: Out, progress: Progress | None = N
         training_records=info.rows,
         used_records=len(y),
         sampled=len(y) < info.rows,
-        test_records=records,
+        test_records=len(outcomes[best].ids),
         features=num_features(x, fitted),
         models={
             m.name: kind.model_validate({measure: means[m.name], "converged": not m.problems, "problems": m.problems})
