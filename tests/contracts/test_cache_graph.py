@@ -77,7 +77,12 @@ def test_decoders_and_engines_do_not_retrain() -> None:
 
     assert packages["train"] <= {"tokenizers"}  # the others are those of the trainer in use
     assert trainers["network"].keys() == {"numpy", "pyarrow", "safetensors", "torch"}
-    assert [name for name, found in trainers.items() if "torch" in found] == ["network"]
+    assert [name for name, found in trainers.items() if "torch" in found] == ["network", "pretrained"]
+    # What only a pretrained network needs is no input of any other's stages.
+    assert [name for name, found in trainers.items() if "transformers" in found] == ["pretrained"]
+    networks = environment.read(REPOSITORY)["networks"]
+    assert [name for name, found in networks.items() if "transformers" in found] == ["pretrained"]
+    assert not any("transformers" in found for found in packages.values())
     # augment draws its contact sheet with Pillow, and is the one other stage that a new one reruns.
     assert {name for name, found in packages.items() if "pillow" in found} == {"collect", "augment"}
     assert {name for name, found in packages.items() if "great-expectations" in found} == {"validate"}

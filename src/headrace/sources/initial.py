@@ -3,7 +3,8 @@
 models:/NAME@champion    a registered model; which version that is, is looked up by `headrace sources refresh` and nowhere else
 models:/NAME/3           a version of it
 path/of/weights.safetensors    a file of this project or beside it
-path/of/folder           its model.safetensors, and model.json if it has one: a model folder, or a package
+path/of/folder           its model.safetensors, and model.json if it has one: a model folder, or a package; of a folder of the library
+                         transformers config.json, tokenizer.json and preprocessor_config.json, too
 """
 
 import shutil
@@ -20,6 +21,8 @@ from headrace.sources.store import Store
 from headrace.storage.local import write_json
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
+FOLDER = (WEIGHTS, DESCRIPTION, "config.json", "tokenizer.json", "preprocessor_config.json")
+"""What is brought of a folder, where it has it."""
 ORIGIN = "initial.json"
 """In the folder that `collect` writes: what `train.init_from` was, and its version."""
 _REGISTERED = "models:"
@@ -97,7 +100,7 @@ def bring_initial(entry: LockedInitial | None, places: Places, out: Path) -> Non
         write_json(out / ORIGIN, {"format": 1, "init_from": None})
         return
     for file in entry.files:
-        name = DESCRIPTION if file.name.endswith(".json") else WEIGHTS
+        name = PurePosixPath(file.name).name
         path = _present(file, places) if file.url.startswith(_REGISTERED) else places.project / file.name
         digest = file_sha256(path) if path.is_file() else "no such file"
         if digest != file.sha256:
@@ -105,7 +108,7 @@ def bring_initial(entry: LockedInitial | None, places: Places, out: Path) -> Non
                 f"train.init_from: {file.name} is not what data/sources.lock says (sha256 {digest[:12]}, there {file.sha256[:12]}). "
                 "Bring the file back, or take over what is there now: `headrace sources refresh`."
             )
-        shutil.copyfile(path, out / name)
+        shutil.copyfile(path, out / (name if name in FOLDER else WEIGHTS))
     origin = {"init_from": entry.init_from, "version": entry.version or None, "package": entry.package or None}
     write_json(out / ORIGIN, {"format": 1, **origin})
 
@@ -144,14 +147,22 @@ def _registry(uri: str, places: Places) -> Any:
     return places.registry
 
 
+def _instead(folder: Path) -> str:
+    """What a folder without the file of weights has in its place, and the remedy."""
+    others = sorted(path.name for path in folder.iterdir() if path.suffix in {".bin", ".pt", ".pth", ".h5", ".msgpack", ".ckpt"})
+    if (folder / f"{WEIGHTS}.index.json").is_file():
+        return "Its weights are in several files: save them as one, `save_pretrained(folder, max_shard_size='100GB')`."
+    if others:
+        return f"It has {', '.join(others)}: formats that run code when they are opened are not read. Save the weights with safetensors."
+    return "Other formats, pickled ones first, are not read."
+
+
 def _of_files(init_from: str, places: Places) -> LockedInitial:
     path = places.project / init_from
     if path.is_dir():
-        names = [f"{init_from.rstrip('/')}/{name}" for name in (WEIGHTS, DESCRIPTION) if (path / name).is_file()]
+        names = [f"{init_from.rstrip('/')}/{name}" for name in FOLDER if (path / name).is_file()]
         if not (path / WEIGHTS).is_file():
-            raise SourceError(
-                f"train.init_from: the folder {init_from} has no {WEIGHTS}. Other formats, pickled ones first, are not read."
-            )
+            raise SourceError(f"train.init_from: the folder {init_from} has no {WEIGHTS}. {_instead(path)}")
     elif path.is_file():
         if path.suffix != ".safetensors":
             raise SourceError(

@@ -64,6 +64,13 @@ class ExplainedTask(EncodedTask, Protocol):
         """Where they begin and end, such as words."""
 
 
+class PretrainedTask(EncodedTask, Protocol):
+    """A task of texts that a pretrained network, with the tokenizer it came with, can start from."""
+
+    def fit_tokenizer(self, parts: Iterable[np.ndarray], *, tokenizer: str, max_tokens: int) -> dict[str, Any]:
+        """As `fit_encoding`, with nothing left to learn: `tokenizer` is a tokenizer.json. A ValueError says what does not fit."""
+
+
 class ScoredTask(EncodedTask, Protocol):
     """A task without classes: how good what a model makes of a record is, is one number."""
 

@@ -1,6 +1,7 @@
 """One text, one class: how texts at rest, a string column `text`, become numbers, and when two of them are the same.
 
-Copied into every registered model of this task, so that raw texts are answered without Headrace: it imports numpy and nothing of ours.
+Copied into every registered model of this task, so that raw texts are answered without Headrace: it imports numpy and nothing of ours;
+the tokenizer of a pretrained network needs the library `tokenizers`, which such a model then names among its requirements.
 """
 
 import re
@@ -113,6 +114,72 @@ def fit_encoding(
     }
 
 
+def fit_tokenizer(parts: Iterable[np.ndarray], *, tokenizer: str, max_tokens: int) -> dict[str, Any]:
+    """The tokenizer that a pretrained network came with; nothing is learnt of training texts, only told how it fits them.
+
+    Args:
+        parts: texts, some at a time.
+        tokenizer: a tokenizer.json.
+        max_tokens: tokens of one text that are kept, those that mark its ends among them.
+
+    Returns:
+        `shape` (tokens, numbers in use: those of the tokenizer, moved up by PADDING), `tokenizer`, and `measured` as `fit_encoding`.
+
+    Raises:
+        ValueError: no room for a token of the text itself.
+    """
+    whole = _tokenizer(tokenizer, None)
+    marks = whole.num_special_tokens_to_add(is_pair=False)
+    if max_tokens <= marks:
+        raise ValueError(f"max_tokens is {max_tokens}, and every text has {marks} tokens that mark its ends")
+    unknown = whole.token_to_id(getattr(whole.model, "unk_token", None) or "")
+    lengths, strangers = [], 0
+    for part in parts:
+        for text in part:
+            ids = whole.encode(_clean(text)).ids
+            lengths.append(len(ids))
+            strangers += ids.count(unknown) if unknown is not None else 0
+    total = max(sum(lengths), 1)
+    return {
+        "shape": [max_tokens, max(whole.get_vocab(with_added_tokens=True).values()) + 2],
+        "tokenizer": tokenizer,
+        "requires": ["tokenizers"],
+        "measured": {
+            "texts": len(lengths),
+            "mean_tokens": round(total / max(len(lengths), 1), 2),
+            "truncated_texts": round(sum(length > max_tokens for length in lengths) / max(len(lengths), 1), 6),
+            "truncated_tokens": round(sum(max(0, length - max_tokens) for length in lengths) / total, 6),
+            "unknown_tokens": round(strangers / total, 6),
+        },
+    }
+
+
+@lru_cache(maxsize=4)
+def _tokenizer(content: str, max_tokens: int | None) -> Any:
+    from tokenizers import Tokenizer
+
+    found = Tokenizer.from_str(content)
+    if max_tokens is not None:
+        found.enable_truncation(max_tokens)
+    return found
+
+
+def _clean(text: Any) -> str:
+    """A text that UTF-8 can hold: the tokenizer reads bytes."""
+    return str(text).encode("utf-8", "replace").decode("utf-8")
+
+
+def _with_tokenizer(texts: np.ndarray, encoding: Mapping[str, Any]) -> np.ndarray:
+    max_tokens = int(encoding["shape"][0])
+    tokenizer = _tokenizer(str(encoding["tokenizer"]), max_tokens)
+    numbers = np.full((len(texts), max_tokens), PADDING, dtype=np.int32)
+    for row, text in zip(numbers, texts, strict=True):
+        ids = tokenizer.encode(_clean(text)).ids
+        row[: len(ids)] = np.array(ids, dtype=np.int32) + 1
+        row[0] = row[0] or UNKNOWN
+    return numbers
+
+
 def fit_terms(parts: Iterable[np.ndarray], *, words: int, min_documents: int, vocabulary: int, max_words: int) -> dict[str, Any]:
     """What linear models count in texts: words and runs of words, without capitals, as scikit-learn's vectorizers find them.
 
@@ -181,13 +248,15 @@ def _counts(texts: np.ndarray, encoding: Mapping[str, Any]) -> np.ndarray:
 
 
 def encode(texts: np.ndarray, encoding: Mapping[str, Any]) -> np.ndarray:
-    """Texts as numbers, int32, by what `fit_encoding` or `fit_terms` learnt.
+    """Texts as numbers, int32, by what `fit_encoding` or `fit_terms` learnt, or `fit_tokenizer` was given.
 
     Tokens (N, max_tokens) in their order: cut at the end, filled up with PADDING; an empty text is one UNKNOWN. Terms (N, L, 2): number,
     from 1, and count of each that a text has, zeros to the length of the text with the most.
     """
     if "terms" in encoding:
         return _counts(texts, encoding)
+    if "tokenizer" in encoding:
+        return _with_tokenizer(texts, encoding)
     places = _places(str(encoding["words"]), " ", 2)
     max_tokens = int(encoding["shape"][0])
     numbers = np.full((len(texts), max_tokens), PADDING, dtype=np.int32)

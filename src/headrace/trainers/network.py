@@ -11,7 +11,7 @@ from headrace.training.checkpoint import CheckpointFile
 from headrace.training.device import as_numpy, machine_class, pick_device
 from headrace.training.history import write_history
 from headrace.training.importance import measure_importance
-from headrace.training.initial import TakenOver, read_initial
+from headrace.training.initial import Initial, TakenOver, read_initial
 from headrace.training.job import Job
 from headrace.training.loop import fit
 from headrace.training.options import BackboneConfig, TrainConfig
@@ -50,6 +50,11 @@ class TransferReport(TrainReport):
 
 def train(params: TrainConfig, job: Job) -> TrainReport:
     """Train on splits/train and `augmented`; measure on splits/validation; predict validation and test."""
+    return train_from(params, job, read_initial(job.initial, params.init_from))
+
+
+def train_from(params: TrainConfig, job: Job, initial: Initial | None) -> TrainReport:
+    """The same, from weights that were read."""
     info = read_info(job.splits / "train")
     task = resolve("tasks", info.task, None, where="collect.task")
     where = pick_device(job.device, job.progress, threads=params.threads)
@@ -67,14 +72,14 @@ def train(params: TrainConfig, job: Job) -> TrainReport:
         device=where,
         scratch=job.scratch,
         calibrate=params.calibrate,
-        initial=read_initial(job.initial, params.init_from),
+        initial=initial,
     )
     backbone, taken = None, session.taken
     if taken is not None:
         job.progress.say(
             f"{taken.share:.0%} of the weights are those of {taken.init_from}; new: {', '.join(taken.fresh) or 'none'}"
         )
-        if session.encoded is not None and params.encoding:
+        if initial is not None and initial.info is not None and session.encoded is not None and params.encoding:
             job.progress.say(f"records are encoded as {taken.init_from} encodes them; train.encoding is not read")
         frozen_epochs, lr_factor = params.backbone.frozen_epochs, params.backbone.lr_factor
         backbone = Backbone.of(session.network, session.backbone, frozen_epochs=frozen_epochs, lr_factor=lr_factor)

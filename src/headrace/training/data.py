@@ -152,6 +152,7 @@ class Batches:
         augment: random changes between the two; None: none.
         memory_format: layout of the batches; None: as they come.
         cache_bytes: without augmentation, all prepared inputs are kept when they take no more than this.
+        lengths: int64 (N,); samples of like length, within some batches drawn as ever, then come in one batch. None: as drawn.
 
     Raises:
         ParamsError: fewer samples than one batch.
@@ -170,6 +171,7 @@ class Batches:
         augment: Augment | None = None,
         memory_format: torch.memory_format | None = None,
         cache_bytes: int = 0,
+        lengths: Tensor | None = None,
     ) -> None:
         if len(labels) < batch_size:
             what = "records" if labels.ndim == 1 else "blocks"
@@ -183,7 +185,8 @@ class Batches:
         self._seed, self._device = seed, device
         self._prepare, self._normalise, self._augment = prepare, normalise, augment
         self._memory_format = memory_format
-        self._chunk_batches = max(1, CHUNK_SAMPLES // batch_size) if augment is None else 1
+        self._chunk_batches = max(1, CHUNK_SAMPLES // batch_size) if augment is None or lengths is not None else 1
+        self._lengths = lengths
         self._held: tuple[int, int] | None = None
         self._held_x: tuple[Tensor, ...] = ()
         self._held_y: tuple[Tensor, ...] = ()
@@ -201,10 +204,21 @@ class Batches:
             self._load(epoch, chunk)
         return self._held_x[place], self._held_y[place]
 
+    def _bucketed(self, order: Tensor, lengths: Tensor, generator: torch.Generator) -> Tensor:
+        """The order with each chunk sorted by length, and its batches in an order of their own."""
+        kept = order[: self.per_epoch * self.batch_size]
+        parts = []
+        for chunk in torch.split(kept, self._chunk_batches * self.batch_size):
+            batches = chunk[lengths[chunk].argsort(stable=True)].view(-1, self.batch_size)
+            parts.append(batches[torch.randperm(len(batches), generator=generator)].view(-1))
+        return torch.cat(parts)
+
     def _load(self, epoch: int, chunk: int) -> None:
         if epoch != self._order_epoch:
             generator = torch.Generator().manual_seed(stream_seed(self._seed, "order", epoch))
             self._order, self._order_epoch = torch.randperm(len(self._labels), generator=generator), epoch
+            if self._lengths is not None:
+                self._order = self._bucketed(self._order, self._lengths, generator)
         size = self._chunk_batches * self.batch_size
         indices = self._order[chunk * size : min((chunk + 1) * size, self.per_epoch * self.batch_size)]
         here = indices.to(self._device)

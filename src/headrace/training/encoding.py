@@ -15,13 +15,15 @@ from headrace.errors import DataError, ParamsError
 from headrace.params import parse_section
 
 if TYPE_CHECKING:
-    from headrace.tasks.contract import EncodedTask, Task
+    from headrace.tasks.contract import EncodedTask, PretrainedTask, Task
 
 KEY = "encoding"
 """Where the description in model.json has what was learnt; absent: records are arrays of numbers."""
 
 
-def learn_encoding(task: "Task", program: Any, folders: Sequence[Path], values: Mapping[str, Any]) -> dict[str, Any]:
+def learn_encoding(
+    task: "Task", program: Any, folders: Sequence[Path], values: Mapping[str, Any], *, tokenizer: str | None = None
+) -> dict[str, Any]:
     """`{"encoding": ...}` for the description, empty where there is nothing to learn.
 
     Args:
@@ -29,9 +31,10 @@ def learn_encoding(task: "Task", program: Any, folders: Sequence[Path], values: 
         program: its module of headrace/training, which types `train.encoding`.
         folders: data sets to learn from.
         values: `train.encoding`.
+        tokenizer: of a pretrained network: nothing but its use is measured then.
 
     Raises:
-        ParamsError: a wrong option, or options for records that are numbers already.
+        ParamsError: a wrong option, or options for records that are numbers already, or that a tokenizer has decided.
         DataError: there is no record to learn from.
     """
     fit = getattr(task, "fit_encoding", None)
@@ -44,7 +47,25 @@ def learn_encoding(task: "Task", program: Any, folders: Sequence[Path], values: 
         raise DataError(
             f"{', '.join(map(str, folders))}: no records. Run the stages before again, or look at the params of split."
         )
+    if tokenizer is not None:
+        return {
+            KEY: _with_tokenizer(cast("PretrainedTask", task), _inputs(task, folders), tokenizer, values, options.model_dump())
+        }
     return {KEY: fit(_inputs(task, folders), record=read_info(folders[0]).record, **options.model_dump())}
+
+
+def _with_tokenizer(
+    task: "PretrainedTask", parts: Iterator[np.ndarray], tokenizer: str, values: Mapping[str, Any], options: Mapping[str, Any]
+) -> dict[str, Any]:
+    if others := sorted(values.keys() - {"max_tokens"}):
+        raise ParamsError(
+            f"train.encoding: {', '.join(others)}: the tokenizer that comes with train.init_from has decided that. Leave only max_tokens."
+        )
+    try:
+        found: dict[str, Any] = task.fit_tokenizer(parts, tokenizer=tokenizer, max_tokens=options["max_tokens"])
+    except ValueError as error:
+        raise ParamsError(f"train.encoding does not fit the tokenizer of train.init_from: {error}.") from None
+    return found
 
 
 def _inputs(task: "Task", folders: Sequence[Path]) -> Iterator[np.ndarray]:

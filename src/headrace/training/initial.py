@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,39 +43,62 @@ class Initial:
 
     weights: Mapping[str, Tensor]
     info: CandidateInfo | None
-    """None: a file of weights and nothing else."""
+    """None: a file of weights, or a folder that is none of ours."""
     origin: Mapping[str, Any]
+    known: Mapping[str, Any] = field(default_factory=dict)
+    """Without `info`: what the description of the program takes from a folder."""
+    tokenizer: str | None = None
+    """Without `info`: what makes numbers of texts, for the task's `fit_tokenizer`."""
 
 
 def read_initial(folder: Path | None, init_from: str | None) -> Initial | None:
     """The weights that `collect` brought; None where nothing is started from.
 
     Raises:
-        ConfigError: dvc.yaml hands none over.
-        ParamsError: they are of another `train.init_from`.
         DataError: the file is damaged, or a weight is not finite.
+        HeadraceError: as `brought`.
     """
     if init_from is None:
         return None
+    folder, origin = brought(folder, init_from)
+    try:
+        weights = load_file(folder / WEIGHTS)
+    except (SafetensorError, OSError) as error:
+        raise DataError(f"train.init_from: {init_from} cannot be read as safetensors: {error}. Take another file.") from None
+    check_finite(weights, f"train.init_from: {init_from}")
+    return Initial(weights, read_candidate_info(folder) if (folder / INFO_NAME).exists() else None, origin)
+
+
+def brought(folder: Path | None, init_from: str) -> tuple[Path, dict[str, Any]]:
+    """The folder that `collect` wrote, and what it says of where that came from.
+
+    Raises:
+        ConfigError: dvc.yaml hands none over.
+        ParamsError: they are of another `train.init_from`.
+    """
     if folder is None:
         raise ConfigError(
             "train.init_from is set, and dvc.yaml hands no weights to `train`: add `--initial models/initial` to the commands of "
             "collect and train, models/initial to the outs of collect and to the deps of train."
         )
-    origin = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
+    origin: dict[str, Any] = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
     if origin["init_from"] != init_from:
         pinned = f"has {origin['init_from']}" if origin["init_from"] else "has no weights"
         raise ParamsError(
             f"train.init_from is {init_from}, data/sources.lock {pinned}. Run `headrace sources refresh`, then again."
         )
-    try:
-        weights = load_file(folder / WEIGHTS)
-    except (SafetensorError, OSError) as error:
-        raise DataError(f"train.init_from: {init_from} cannot be read as safetensors: {error}. Take another file.") from None
+    return folder, origin
+
+
+def check_finite(weights: Mapping[str, Tensor], where: str) -> None:
+    """Refuse weights that hold NaN or infinity.
+
+    Raises:
+        DataError: one does.
+    """
     broken = [name for name, value in weights.items() if value.is_floating_point() and not bool(torch.isfinite(value).all())]
     if broken:
-        raise DataError(f"train.init_from: {init_from}: weight '{broken[0]}' holds NaN or infinity. Take other weights.")
-    return Initial(weights, read_candidate_info(folder) if (folder / INFO_NAME).exists() else None, origin)
+        raise DataError(f"{where}: weight '{broken[0]}' holds NaN or infinity. Take other weights.")
 
 
 def known_description(initial: Initial, *, task: str, record: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,7 +109,7 @@ def known_description(initial: Initial, *, task: str, record: Mapping[str, Any])
     """
     info = initial.info
     if info is None:
-        return {}
+        return dict(initial.known)
     if info.task != task:
         raise ParamsError(
             f"train.init_from: {initial.origin['init_from']} is a model of {info.task}, these records are of {task}."

@@ -42,6 +42,8 @@ class FitConfig(Section):
     """Samples of one optimizer step, whatever the device or the number of processes."""
     micro_batch: int | None = Field(default=None, ge=1)
     """Samples that go through the network at once, where a whole batch does not fit in memory; a divisor of batch_size."""
+    bucket_by_length: bool = False
+    """Texts of like length come in one batch, so that little of it is filled up; which ones, and in which order, is drawn by the seed."""
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)

@@ -131,11 +131,13 @@ def open_session(
     if calibrate and not info.classes:
         raise ParamsError("train.calibrate is about probabilities of classes, and these records have none. Set it to false.")
     known = known_description(initial, task=info.task, record=info.record) if initial else {}
-    learnt = known if KEY in known else learn_encoding(task, program, train_folders, encoding or {})
-    if initial is not None and KEY in learnt and KEY not in known:
+    tokenizer = initial.tokenizer if initial else None
+    learnt = known if KEY in known else learn_encoding(task, program, train_folders, encoding or {}, tokenizer=tokenizer)
+    if initial is not None and KEY in learnt and KEY not in known and tokenizer is None:
         raise ParamsError(
             f"train.init_from: {initial.origin['init_from']} is weights alone, and nobody knows which tokens they were trained for. "
-            "Give the folder of a model, with model.json beside model.safetensors."
+            "Give the folder of a model, with model.json beside model.safetensors; for a folder of transformers set train.trainer and "
+            "train.network to pretrained."
         )
     samples = load_samples(
         train_folders,
@@ -180,7 +182,14 @@ def open_session(
     inputs = samples.inputs.to(device) if samples.inputs.nbytes <= resident else samples.inputs
     views = {"device": device, "prepare": program.prepare, "normalise": normalise, "memory_format": memory_format}
     train = Batches(
-        inputs, samples.labels, batch_size=config.batch_size, seed=seed, augment=augment, cache_bytes=resident // 4, **views
+        inputs,
+        samples.labels,
+        batch_size=config.batch_size,
+        seed=seed,
+        augment=augment,
+        cache_bytes=resident // 4,
+        lengths=_lengths(samples) if config.bucket_by_length else None,
+        **views,
     )
     validation = None
     if validation_folder is not None and read_info(validation_folder).rows:
@@ -208,6 +217,19 @@ def open_session(
         taken=taken,
         backbone=backbone,
     )
+
+
+def _lengths(samples: Samples) -> torch.Tensor:
+    """Tokens of each sample, int64 (N,).
+
+    Raises:
+        ParamsError: samples are no texts.
+    """
+    if samples.inputs.ndim != 2 or samples.labels.ndim != 1 or samples.inputs.is_floating_point():
+        raise ParamsError(
+            "train.bucket_by_length is about texts of different lengths; these records are all of one. Set it to false."
+        )
+    return (samples.inputs != 0).sum(dim=1)
 
 
 def _measured_targets(program: Any, samples: Samples) -> dict[str, Any]:

@@ -47,6 +47,21 @@ def test_a_folder_brings_its_description(places):
     assert (places.project / "out" / "model.json").read_text() == "{}"
 
 
+def test_a_folder_of_transformers_brings_what_it_is_understood_by(places):
+    """Nothing else of it: a hub's folder has the same weights in four formats."""
+    folder = places.project / "encoder"
+    folder.mkdir()
+    names = ["config.json", "model.safetensors", "preprocessor_config.json", "tokenizer.json"]
+    for name in [*names, "pytorch_model.bin", "vocab.txt", "modeling_own.py"]:
+        (folder / name).write_text(name)
+    found = look("encoder/", places)
+    bring_initial(found, places, places.project / "out")
+
+    assert sorted(file.name for file in found.files) == [f"encoder/{name}" for name in names]
+    assert sorted(path.name for path in (places.project / "out").iterdir()) == sorted([*names, "initial.json"])
+    assert all((places.project / "out" / name).read_text() == name for name in names)
+
+
 def test_nothing_to_start_from_is_a_folder_that_says_so(places):
     """The same bytes in every recipe that starts from nothing: `train` does not run again for it."""
     bring_initial(None, places, places.project / "out")
@@ -111,6 +126,23 @@ def test_weights_that_changed_since_they_were_pinned_are_refused(places):
 def test_what_cannot_be_weights_is_named(places, init_from, told):
     with pytest.raises(SourceError, match=told):
         look(init_from, places)
+
+
+@pytest.mark.badinput
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("pytorch_model.bin", r"pytorch_model\.bin: formats that run code when they are opened are not read"),
+        ("model.safetensors.index.json", "in several files: save them as one"),
+    ],
+)
+def test_a_folder_with_other_weights_is_told_what_to_do(places, name, told):
+    folder = places.project / "encoder"
+    folder.mkdir()
+    for each in ("config.json", name):
+        (folder / each).write_text("{}")
+    with pytest.raises(SourceError, match=rf"the folder encoder has no model.safetensors\..*{told}"):
+        look("encoder", places)
 
 
 @pytest.mark.badinput

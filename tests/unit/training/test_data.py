@@ -8,7 +8,7 @@ from tests.unit.training.tiny_training import make_batches, make_validation, squ
 
 from headrace.errors import DataError, ParamsError
 from headrace.tasks import image_classification as task
-from headrace.training.data import Samples, check_labels, load_samples, stream_seed
+from headrace.training.data import Batches, Samples, check_labels, load_samples, stream_seed
 
 
 def noisy(x, indices, epoch, generator):
@@ -37,6 +37,44 @@ def test_an_epoch_sees_every_sample_once():
     expected = ((to_unit(torch.from_numpy(images)) - 0.5) * 2).flatten(1).sum(1)
 
     torch.testing.assert_close(seen.sort().values, expected.sort().values)
+
+
+@settings(max_examples=10, deadline=None)
+@given(batch_size=st.integers(1, 16), augmented=st.booleans())
+def test_batches_of_like_lengths_hold_what_an_epoch_holds(batch_size, augmented):
+    """Sorting within a chunk moves samples between batches and loses none; any step can still be asked for alone."""
+    lengths = torch.arange(48) * 7 % 31
+    options = {"augment": noisy} if augmented else {}
+    bucketed, other = (make_batches(batch_size=batch_size, lengths=lengths, **options) for _ in range(2))
+    last = bucketed.per_epoch - 1
+    alone = [part.clone() for part in other.at(last)]
+    seen = [tuple(part.clone() for part in bucketed.at(step)) for step in range(bucketed.per_epoch)]
+
+    assert all(torch.equal(found, wanted) for found, wanted in zip(alone, seen[last], strict=True))
+    if not augmented:
+        pictures = torch.cat([x.flatten(1) for x, _ in seen])
+        assert len(torch.unique(pictures, dim=0)) == bucketed.per_epoch * batch_size
+
+
+def test_like_lengths_come_together_in_no_order_of_length():
+    """Little is filled up, and no epoch goes from short to long."""
+    lengths = torch.arange(2048) % 64 + 1
+    batches = Batches(
+        torch.arange(2048).view(-1, 1),
+        torch.zeros(2048, dtype=torch.int64),
+        batch_size=16,
+        seed=3,
+        device=torch.device("cpu"),
+        prepare=lambda x: x,
+        normalise=lambda x: x,
+        lengths=lengths,
+    )
+    found = [lengths[batches.at(step)[0].flatten()] for step in range(batches.per_epoch)]
+    longest = [int(each.max()) for each in found]
+
+    assert len(lengths) == len(torch.unique(torch.cat([batches.at(step)[0] for step in range(batches.per_epoch)])))
+    assert max(int(each.max() - each.min()) for each in found) <= 2
+    assert longest != sorted(longest)
 
 
 def test_epochs_have_different_orders():
