@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import typer.main
+from tests.recipes import CUTS
 
 from headrace.params import parse_section, read_yaml
 from headrace.project import environment, lint, reference, schema
@@ -41,6 +42,11 @@ def test_a_recipe_is_complete(recipe):
     assert set(values) == set(typed)
     for name, section in typed.items():
         parse_section(values[name] or {}, name, section, where=recipe.name)
+
+
+def test_every_recipe_has_a_cut_of_its_data():
+    """tests/e2e/test_recipes.py runs each, whole, in seconds: a new recipe needs a line in `CUTS` of tests/recipes.py."""
+    assert {recipe.stem for recipe in RECIPES} == set(CUTS)
 
 
 @pytest.mark.parametrize("page", ["params.md", "options.md", "commands.md", "exit-codes.md"])
