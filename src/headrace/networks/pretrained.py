@@ -99,8 +99,8 @@ def library_classes(config: Mapping[str, Any]) -> tuple[Any, Any]:
         import transformers
     except ImportError:
         raise EngineError(
-            "train.network pretrained needs the library transformers, which is not installed: pip install 'headrace[pretrained]', and "
-            "lock it (`headrace lock`; in the package's own repository `make install` has it)."
+            "train.network pretrained needs the library transformers, which is not installed: pip install 'headrace[pretrained]', and add "
+            "its line to requirements.lock."
         ) from None
     return getattr(transformers, f"{known[kind]}Config"), getattr(transformers, f"{known[kind]}Model")
 
