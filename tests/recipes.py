@@ -9,13 +9,14 @@ import io
 import tarfile
 import zipfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from headrace.params import read_yaml
 from tests.projects import REPOSITORY, change_yaml
+from tests.unit.pretrained import save_texts
 
 RECIPES = {path.stem: path for path in sorted((REPOSITORY / "recipes").glob("*.yaml"))}
 MILLION = 1_000_001
@@ -36,12 +37,14 @@ class Cut:
         keep: records of a file, or of each folder in an archive; characters of running text. None takes all.
         added: files that go into an archive, or pieces that go behind a running text.
         after: a recipe whose model it starts from.
+        weights: puts there what it starts from, into the folder that it is given.
         params: keys of params.yaml by section.
     """
 
     keep: int | None = None
     added: Mapping[str, bytes] = field(default_factory=dict)
     after: str | None = None
+    weights: Callable[[Path], object] | None = None
     params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -57,6 +60,7 @@ _CIFAR = {"network_options": {"widths": [8, 16, 16]}, "epochs": 2, "batch_size":
 _THINGS = {**_PICTURES, "split": {"validation": 0.2}}  # of so few, else a class has none
 _GPT = {"epochs": 1, "network_options": {"width": 16, "blocks": 1, "heads": 2}}
 _GPT |= {"prediction": {"samples": 1, "sampling": {"max_tokens": 40}}}
+_BRIEF = {"epochs": 1, "encoding": {"max_tokens": 64}}
 _ARTICLES = {"validate": {"max_bad_fraction": 0.05}}
 
 CUTS: dict[str, Cut] = {
@@ -73,15 +77,17 @@ CUTS: dict[str, Cut] = {
     "mnist": Cut(500, params=_params(_GUESSED, {"network_options": {"width": 8}, "epochs": 1}, **_PICTURES)),
     "mnist-dense": Cut(500, params=_params(_GUESSED, {"epochs": 1}, **_PICTURES)),
     "news": Cut(30, BAD_ARTICLES, params=_params(_GUESSED, {}, **_ARTICLES)),
+    "news-lstm": Cut(30, BAD_ARTICLES, params=_params(_GUESSED, _BRIEF, register={"model": "news-lstm"}, **_ARTICLES)),
     "news-transformer": Cut(
-        30,
-        BAD_ARTICLES,
-        params=_params(
-            _GUESSED, {"epochs": 1, "encoding": {"max_tokens": 64}}, register={"model": "news-transformer"}, **_ARTICLES
-        ),
+        30, BAD_ARTICLES, params=_params(_GUESSED, _BRIEF, register={"model": "news-transformer"}, **_ARTICLES)
     ),
+    "parcels": Cut(),
     "reviews": Cut(40, params=_params(_GUESSED, {})),
+    "rt-polarity": Cut(300, params=_params(_GUESSED, {})),
     "sentiment": Cut(300, params=_params(_GUESSED, {})),
+    "sentiment-pretrained": Cut(
+        100, weights=save_texts, params=_params(_GUESSED, {"epochs": 1, "encoding": {"max_tokens": 16}, "batch_size": 8})
+    ),
     "shakespeare": Cut(
         60_000,
         {"zero": b"Somebody wrote \0 here.\n\n"},
@@ -123,13 +129,15 @@ def write_cut(recipe: str, project: Path, shared: Path | None, mirror: Path) -> 
             (mirror / place).parent.mkdir(parents=True, exist_ok=True)
             (mirror / place).write_bytes(content)
             file |= {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
+    if cut.weights is not None:
+        cut.weights(project / read_yaml(RECIPES[recipe])["train"]["init_from"])
     for changes in ({"collect": {"sources": sources}}, cut.params):
         change_yaml(project / "recipes" / f"{recipe}.yaml", changes)
 
 
 def is_offline(recipe: str) -> bool:
-    """Whether its sources come with an installed package."""
-    return all(source["kind"] == "bundled" for source in read_yaml(RECIPES[recipe])["collect"]["sources"])
+    """Whether its sources are there without a network."""
+    return all(source["kind"] != "http" for source in read_yaml(RECIPES[recipe])["collect"]["sources"])
 
 
 def _cut(path: Path, cut: Cut) -> bytes:

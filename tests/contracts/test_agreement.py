@@ -46,7 +46,7 @@ def test_a_recipe_is_complete(recipe):
 
 def test_every_recipe_has_a_cut_of_its_data():
     """tests/e2e/test_recipes.py runs each, whole, in seconds: a new recipe needs a line in `CUTS` of tests/recipes.py."""
-    assert {recipe.stem for recipe in RECIPES} == set(CUTS)
+    assert {recipe.stem for recipe in RECIPES} - set(CUTS) == set()
 
 
 @pytest.mark.parametrize("page", ["params.md", "options.md", "commands.md", "exit-codes.md"])
