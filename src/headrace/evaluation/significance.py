@@ -50,6 +50,16 @@ def paired_bootstrap(
     return float(differences.mean()), low, high
 
 
+def unpaired_bootstrap(
+    a: np.ndarray, b: np.ndarray, *, resamples: int, seed: int, confidence: float = 0.95
+) -> tuple[float, float, float]:
+    """Mean of a minus mean of b, which were scored on different records, with the percentile interval of resamples of each by itself."""
+    rng = np.random.default_rng(seed)
+    ours, others = (np.asarray([rng.choice(scores, len(scores)).mean() for _ in range(resamples)]) for scores in (a, b))
+    low, high = np.quantile(ours - others, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(a.mean() - b.mean()), float(low), float(high)
+
+
 def mean_interval(scores: np.ndarray, *, resamples: int, seed: int, confidence: float = 0.95) -> tuple[float, float, float]:
     """Mean score of one model with its interval: Wilson's for right or wrong (bool), the bootstrap's for other scores.
 

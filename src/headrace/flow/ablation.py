@@ -19,7 +19,7 @@ from ruamel.yaml.error import YAMLError
 
 from headrace.errors import ConfigError, StageFailed
 from headrace.evaluation.contract import read_model
-from headrace.evaluation.significance import paired_bootstrap
+from headrace.evaluation.significance import paired_bootstrap, unpaired_bootstrap
 from headrace.params import did_you_mean, parse_section, read_yaml
 from headrace.plugins import resolve
 from headrace.processes import end_descendants
@@ -49,6 +49,8 @@ class Ablation:
     score: str
     records: int
     """Of the test split."""
+    records_without: int
+    """Of the other variant's, where its split is another one."""
     scores: dict[int, tuple[float, float]]
     """By seed: with, and without."""
     difference: float
@@ -57,6 +59,8 @@ class Ablation:
     high: float
     """Interval over test records, each record's score being the mean of the seeds."""
     confidence: float
+    is_paired: bool
+    """Whether both were tested on the same records. If not, the difference tells what a test split is worth, and nothing of the models."""
 
 
 def ablate(settings: Settings, what: Sequence[str], say: Callable[[str], Any], *, seeds: int = 1) -> Ablation:
@@ -69,7 +73,7 @@ def ablate(settings: Settings, what: Sequence[str], say: Callable[[str], Any], *
         seeds: trainings of each variant, from `train.seed` on.
 
     Raises:
-        ConfigError: it is unknown, is left out already, or changes the test records.
+        ConfigError: it is unknown, is left out already, or changes the test records by more than another split.
         StageFailed: a stage of a variant failed.
     """
     if not git(settings.project, "rev-parse", "HEAD"):
@@ -85,28 +89,27 @@ def ablate(settings: Settings, what: Sequence[str], say: Callable[[str], Any], *
             with _variant(settings, f"ablate-{name}-{seed}", {SEED: seed, **changed}) as version:
                 judged.setdefault(seed, []).append(_judge(version, params))
     pairs = list(judged.values())
-    if len({each.digest for pair in pairs for each in pair}) > 1:
+    is_paired = len({each.digest for pair in pairs for each in pair}) == 1
+    if not is_paired and not all(key.startswith("split.") for key in without):
         raise ConfigError(f"{' '.join(what)} changes which records are tested, so the two cannot be compared record by record.")
     evaluate = params["evaluate"]
     confidence = float(evaluate.get("confidence", 0.95))
     with_, other = (np.mean([pair[side].scores for pair in pairs], axis=0, dtype=np.float64) for side in (0, 1))
-    difference, low, high = paired_bootstrap(
-        np.asarray(with_),
-        np.asarray(other),
-        resamples=int(evaluate.get("resamples", 10_000)),
-        seed=int(evaluate.get("seed", 17)),
-        confidence=confidence,
-    )
+    resampling = {"resamples": int(evaluate.get("resamples", 10_000)), "seed": int(evaluate.get("seed", 17))}
+    interval = paired_bootstrap if is_paired else unpaired_bootstrap
+    difference, low, high = interval(np.asarray(with_), np.asarray(other), **resampling, confidence=confidence)
     return Ablation(
         what=" ".join(what),
         without=without,
         score=pairs[0][0].score_name,
         records=pairs[0][0].records,
+        records_without=pairs[0][1].records,
         scores={seed: (float(one.scores.mean()), float(other.scores.mean())) for seed, (one, other) in judged.items()},
         difference=difference,
         low=low,
         high=high,
         confidence=confidence,
+        is_paired=is_paired,
     )
 
 
@@ -233,6 +236,14 @@ def in_words(found: Ablation) -> list[str]:
     choice = f"params.yaml in place of {found.what}" if "=" in found.what else found.what
     verdict = f"{choice} is shown to make it {shown}" if shown else f"{choice} is not shown to make a difference"
     interval = f"{found.confidence:.0%} interval over the records {found.low:+.4f} to {found.high:+.4f}"
+    if not found.is_paired:
+        shown = "higher" if found.low > 0 else "lower" if found.high < 0 else ""
+        verdict = f"the test split of params.yaml scores {shown or 'neither higher nor lower, as far as is shown'}"
+        return [
+            *(seeds if len(seeds) > 1 else []),
+            f"{found.score} {with_:.4f} with ({found.records:,} test records), {without:.4f} without ({found.records_without:,} others)",
+            f"difference {found.difference:+.4f}, {interval}: {verdict}",
+        ]
     return [
         *(seeds if len(seeds) > 1 else []),
         f"{found.score} {with_:.4f} with, {without:.4f} without; {found.records:,} test records",
