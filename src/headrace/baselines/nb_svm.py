@@ -18,12 +18,21 @@ class NaiveBayesSvm(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
         smoothing: added to every count.
         max_iter: steps of the solver.
         random_state: of the solver.
+        interpolation: share of each SVM's own weights; the rest is their mean size, which alone is Naive Bayes. 1 is the SVM alone.
 
     Source: Wang and Manning 2012, "Baselines and Bigrams".
     """
 
-    def __init__(self, C: float = 1.0, smoothing: float = 1.0, max_iter: int = 1000, random_state: int = 0) -> None:  # noqa: N803
+    def __init__(
+        self,
+        C: float = 1.0,  # noqa: N803
+        smoothing: float = 1.0,
+        max_iter: int = 1000,
+        random_state: int = 0,
+        interpolation: float = 1.0,
+    ) -> None:
         self.C, self.smoothing, self.max_iter, self.random_state = C, smoothing, max_iter, random_state
+        self.interpolation = interpolation
 
     def fit(self, x: "csr_matrix", y: np.ndarray) -> Self:
         """One SVM a class against the rest; x holds 0 and 1."""
@@ -34,8 +43,11 @@ class NaiveBayesSvm(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
             counts = [np.asarray(x[part].sum(axis=0)).ravel() + self.smoothing for part in (inside, ~inside)]
             ratio = np.log(counts[0] / counts[0].sum()) - np.log(counts[1] / counts[1].sum())
             model = LinearSVC(C=self.C, max_iter=self.max_iter, random_state=self.random_state)
+            model.fit(x.multiply(ratio).tocsr(), inside)
+            if self.interpolation < 1:
+                model.coef_ = self.interpolation * model.coef_ + (1 - self.interpolation) * np.abs(model.coef_).mean()
             self._ratios.append(ratio)
-            self._models.append(model.fit(x.multiply(ratio).tocsr(), inside))
+            self._models.append(model)
         return self
 
     def predict(self, x: "csr_matrix") -> np.ndarray:

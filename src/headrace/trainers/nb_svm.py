@@ -20,6 +20,8 @@ class Options(TermOptions):
     """Inverse strength of the penalty."""
     smoothing: float = Field(default=1.0, gt=0)
     """Added to every count before class ratios are taken."""
+    interpolation: float = Field(default=1.0, ge=0, le=1)
+    """Share of the SVM's own weights; the rest is their mean size, which alone is Naive Bayes. Short texts like little: 0.1 to 0.25."""
     max_iterations: int = Field(default=1000, ge=1)
 
 
@@ -30,7 +32,13 @@ def train(params: TrainConfig, job: Job) -> EstimatorReport:
         params,
         job,
         options,
-        lambda seed: NaiveBayesSvm(C=options.c, smoothing=options.smoothing, max_iter=options.max_iterations, random_state=seed),
+        lambda seed: NaiveBayesSvm(
+            C=options.c,
+            smoothing=options.smoothing,
+            max_iter=options.max_iterations,
+            random_state=seed,
+            interpolation=options.interpolation,
+        ),
         weighting="presence",
         has_probabilities=False,
     )

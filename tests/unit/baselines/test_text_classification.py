@@ -1,9 +1,12 @@
 """Classical models of texts."""
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from scipy.sparse import csr_matrix
 from tests.unit.texts import sentences, write_texts
 
+from headrace.baselines.nb_svm import NaiveBayesSvm
 from headrace.errors import ParamsError
 from headrace.stages.baseline import Params, run
 
@@ -24,6 +27,17 @@ def test_every_model_learns_what_a_word_tells(splits, tmp_path):
     assert report.models["majority"].accuracy == 0.5
     assert all(report.models[name].accuracy == 1 for name in ALL[1:])
     assert report.features > 20
+
+
+def test_without_a_share_of_its_own_an_svm_is_naive_bayes():
+    """Every word counts as the class ratio says, and no more for one than for another."""
+    x = csr_matrix(np.array([[1, 1, 0], [1, 0, 0], [1, 1, 1], [0, 0, 1]], dtype=float))
+    y = np.array([0, 0, 1, 1])
+    plain, svm = NaiveBayesSvm(interpolation=0).fit(x, y), NaiveBayesSvm().fit(x, y)
+    ratio = np.log(np.array([2, 2, 3]) / 7) - np.log(np.array([3, 2, 1]) / 6)
+
+    np.testing.assert_allclose(plain.coef_[1] / plain.coef_[1][2], ratio / ratio[2], atol=1e-12)
+    assert not np.allclose(svm.coef_[1] / svm.coef_[1][2], ratio / ratio[2])
 
 
 def test_the_same_texts_give_the_same_bytes(splits, tmp_path):

@@ -109,6 +109,24 @@ def test_the_candidate_is_the_baseline_of_the_same_name(project):
         np.testing.assert_allclose(probabilities, model.predict_proba(texts), atol=1e-5)
 
 
+def test_weights_drawn_towards_naive_bayes_are_those_of_the_baseline(tmp_path):
+    """The sizes in ONNX, not only their signs: Wang and Manning's interpolation is part of the model."""
+    write_splits(tmp_path)
+    alone = expected_of(tmp_path, {"min_documents": 1})
+    drawn = expected_of(tmp_path, {"min_documents": 1, "interpolation": 0.1})
+    trained, tested = (read_table(tmp_path / "splits" / name) for name in ("train", "test"))
+    model = baselines.make("nb_svm", baselines.Config(min_documents=1, nb_svm_interpolation=0.1), seed=17)
+    model.fit(trained["text"].to_pylist(), trained["label"].to_numpy())
+
+    np.testing.assert_array_equal(drawn.argmax(axis=1), model.predict(tested["text"].to_pylist()))
+    assert np.abs(drawn - alone).max() > 0.01
+
+
+def expected_of(project: Path, options: dict[str, float]) -> np.ndarray:
+    train(project, project, "nb_svm", trainer_options=options)
+    return expected(project)[1]
+
+
 def test_the_card_says_what_kind_of_model_it_is(project):
     """No torch, and the line that opens it."""
     card = (project / "package" / "README.md").read_text()
