@@ -150,6 +150,7 @@ def _copies_of(table: pa.Table, make: MakeCopies, plan: CopyPlan, made_by: str) 
 def policy_digest(policy: Section, seed: int) -> str:
     """What made a copy, hex: part of its id, so that copies made otherwise are other records."""
     values = policy.model_dump(mode="json")
-    if values.get("own") is None:
-        values.pop("own", None)  # a key that came later: copies made before it keep their ids
+    for later in ("own", "synonyms"):  # keys that came later: copies made before them keep their ids
+        if values.get(later) is None:
+            values.pop(later, None)
     return value_sha256({"policy": values, "seed": seed, "revision": REVISION})

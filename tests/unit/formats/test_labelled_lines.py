@@ -23,6 +23,23 @@ def test_the_first_separator_counts_and_signs_get_their_names(tmp_path):
     ]
 
 
+def test_a_file_can_be_the_class_of_all_its_lines(tmp_path):
+    """Lines are text alone then, a separator in them too; in the encoding that is declared."""
+    found = read(tmp_path, b"caf\xe9 at its best\n\n 1 of ten\n", files={"lines.txt": "positive"}, encoding="latin-1")
+
+    assert [(r.payload, r.label, r.origin) for r in found] == [
+        ("caf\u00e9 at its best", "positive", "lines.txt:line 1"),
+        (" 1 of ten", "positive", "lines.txt:line 3"),
+    ]
+
+
+@pytest.mark.badinput
+def test_a_file_without_a_class_is_refused_where_files_have_classes(tmp_path):
+    """With the names that were meant."""
+    with pytest.raises(FormatError, match=r"has no class: collect\.options\.files names films\.neg, films\.pos"):
+        read(tmp_path, b"a film\n", files={"films.pos": "positive", "films.neg": "negative"})
+
+
 @pytest.mark.badinput
 def test_lines_that_cannot_be_read_are_faulty_records(tmp_path):
     """Each with its reason, none dropped in silence."""
