@@ -8,6 +8,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from headrace.formats.record import RawRecord, digest
+from headrace.intake.language import LanguageConfig, language_of
 from headrace.intake.personal import PersonalConfig, treat
 from headrace.params import Section
 
@@ -33,6 +34,8 @@ class RecordOptions(Section):
     """A longer text is a faulty record, and is not kept."""
     personal: PersonalConfig = PersonalConfig()
     """E-mail addresses, card and phone numbers in the texts."""
+    language: LanguageConfig = LanguageConfig()
+    """A measured column of the language."""
 
 
 class _Row(NamedTuple):
@@ -45,7 +48,9 @@ class _Row(NamedTuple):
 
 
 def settle(options: RecordOptions, raws: Sequence[RawRecord]) -> RecordOptions:  # noqa: ARG001  # the contract's arguments
-    """Nothing is left open."""
+    """Nothing is left open; a language that cannot be told is refused before anything is read."""
+    if options.language.measure:
+        language_of("", options.language)
     return options
 
 
@@ -53,7 +58,10 @@ def record_schema(options: RecordOptions) -> pa.Schema:
     """id, text, label, split, source, origin, fault and the measured columns."""
     strings = [(name, pa.string()) for name in ("split", "source", "origin", "fault")]
     personal = [(name, pa.int64()) for name in options.personal.columns.values()]
-    return pa.schema([("id", pa.string()), ("text", pa.string()), ("label", pa.int64()), *strings, *_MEASURED, *personal])
+    language = [("language", pa.string())] if options.language.measure else []
+    return pa.schema(
+        [("id", pa.string()), ("text", pa.string()), ("label", pa.int64()), *strings, *_MEASURED, *personal, *language]
+    )
 
 
 def record_info(options: RecordOptions) -> dict[str, Any]:  # noqa: ARG001  # the contract's argument
@@ -81,6 +89,8 @@ def make_rows(raws: Sequence[RawRecord], classes: Mapping[str, int], options: Re
         pa.array([row.num_bytes for row in rows], pa.int64()),
         *(pa.array([row.personal[at] for row in rows], pa.int64()) for at in range(len(options.personal.columns))),
     ]
+    if options.language.measure:
+        columns.append(pa.array([language_of(row.text, options.language) if row.text else "" for row in rows], pa.string()))
     return pa.Table.from_arrays(columns, schema=record_schema(options))
 
 
