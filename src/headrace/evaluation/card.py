@@ -9,6 +9,8 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from headrace.evaluation.measures import ERRORS, say_ends, say_name, say_value
+
 BEGIN = "<!-- headrace: written by `package`; edits up to the next mark are lost -->"
 END = "<!-- headrace: end -->"
 
@@ -67,7 +69,7 @@ def _put(body: str, generated: str) -> str:
 
 def _metadata(model: Mapping[str, Any], evaluation: Mapping[str, Any]) -> dict[str, Any]:
     task = str(model["task"]).rpartition(":")[2].replace("_", "-")
-    measured = {name: value for name, value in evaluation.get("metrics", {}).items() if value is not None}
+    measured = {name: value for name, value in _metrics(evaluation).items() if value is not None}
     results = [
         EvalResult(
             task_type=task, dataset_type="held-out", dataset_name="test split", metric_type=name, metric_value=round(value, 6)
@@ -151,7 +153,7 @@ def _joined(
         f"environment): `{model.get('fingerprint') or 'none'}`. Test split: {evaluation.get('test_records', 0):,} records, "
         f"digest `{evaluation.get('test_digest', '')[:16]}`."
     )
-    metrics = [[name, _number(value)] for name, value in sorted(evaluation.get("metrics", {}).items())]
+    metrics = [[name, _number(value)] for name, value in sorted(_metrics(evaluation).items())]
     sections = [
         _summary(evaluation, verdict),
         "## Measured on the test split",
@@ -172,31 +174,30 @@ def _summary(evaluation: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
         return "Not measured."
     interval = ""
     if evaluation.get("score_low") is not None:
-        interval = f" ({evaluation['confidence']:.0%} interval {evaluation['score_low']:.4f} to {evaluation['score_high']:.4f})"
+        low, high = say_ends(score, evaluation["score_low"], evaluation["score_high"])
+        interval = f" ({evaluation['confidence']:.0%} interval {low:.4f} to {high:.4f})"
     gate = "passed the gate" if verdict.get("allowed") else "did **not** pass the gate"
     better = "is shown to beat" if verdict.get("better") else "is not shown to beat"
     reasons = "".join(f"\n- {reason}" for reason in verdict.get("reasons", []))
-    name = score.replace("_", " ").capitalize()
+    name, value = say_name(score).replace("_", " "), say_value(score, measured[score])
     return (
-        f"**{name} {measured[score]:.4f}**{interval} on {evaluation['test_records']:,} test records. "
+        f"**{name[:1].upper()}{name[1:]} {value:.4f}**{interval} on {evaluation['test_records']:,} test records. "
         f"It {gate} and {better} the best baseline." + (f"\n{reasons}" if reasons else "")
     )
 
 
+def _metrics(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    """Errors once, and not with a minus as well."""
+    return {name: value for name, value in evaluation.get("metrics", {}).items() if name not in ERRORS}
+
+
 def _baselines(evaluation: Mapping[str, Any]) -> list[str]:
-    rows = [
-        [
-            each["model"],
-            f"{each['score']:.4f}",
-            f"{each['difference']:+.4f} ({each['difference_low']:+.4f} to {each['difference_high']:+.4f})",
-        ]
-        for each in evaluation.get("comparison", [])
-    ]
-    return (
-        ["## Beside the baselines", _table(["baseline", str(evaluation.get("score", "score")), "this model minus it"], rows)]
-        if rows
-        else []
-    )
+    score, rows = str(evaluation.get("score", "score")), []
+    for each in evaluation.get("comparison", []):
+        low, high = say_ends(score, each["difference_low"], each["difference_high"])
+        difference = f"{say_value(score, each['difference']):+.4f} ({low:+.4f} to {high:+.4f})"
+        rows.append([each["model"], f"{say_value(score, each['score']):.4f}", difference])
+    return ["## Beside the baselines", _table(["baseline", say_name(score), "this model minus it"], rows)] if rows else []
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from headrace.evaluation.contract import read_model
 from headrace.evaluation.gates import Thresholds, Verdict, name_winner, reach_verdict
+from headrace.evaluation.measures import say_ends, say_name, say_value
 from headrace.evaluation.significance import Comparison, compare, mean_interval
 from headrace.evaluation.tables import write_tables
 from headrace.evaluation.trainable import best_trainable
@@ -86,8 +87,10 @@ def run(params: Params, *, model: Path, predictions: Path, baselines: Path, plot
     )
     write_tables(plots, judged.tables)
     winner = f"; {name}" if (name := name_winner(best)) else ""
+    said, (least, most) = say_value(judged.score_name, score), say_ends(judged.score_name, low, high)
+    told = f"{say_name(judged.score_name)} {said:.4f} ({least:.4f} to {most:.4f})"
     return EvaluateReport(
-        headline=f"{judged.score_name} {score:.4f} ({low:.4f} to {high:.4f}), {'allowed' if verdict.allowed else 'not allowed'}{winner}",
+        headline=f"{told}, {'allowed' if verdict.allowed else 'not allowed'}{winner}",
         evaluation=params.evaluation,
         fingerprint=str(card.get("fingerprint", "")),
         test_records=judged.records,

@@ -85,3 +85,19 @@ def test_unmeasured_model_still_has_a_card():
 
     assert "Not measured." in card
     assert "1,234 weights" in card
+
+
+def test_an_error_is_told_without_its_minus():
+    """ "negative mae -46.6" is said by nobody; lower is better, and the smaller end stands first."""
+    row = {"model": "mean", "score": -67.0, "difference": 20.4, "difference_low": 13.0, "difference_high": 28.0}
+    card = render(
+        score="negative_mae",
+        metrics={"negative_mae": -46.6, "mae": 46.6},
+        score_low=-52.4,
+        score_high=-39.9,
+        comparison=[row],
+    )
+
+    assert "**MAE 46.6000** (95% interval 39.9000 to 52.4000) on 300 test records." in card
+    assert "| mean | 67.0000 | -20.4000 (-28.0000 to -13.0000) |" in card
+    assert "negative" not in card

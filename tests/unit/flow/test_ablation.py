@@ -61,3 +61,25 @@ def test_other_records_for_another_reason_are_not_compared(settings):
     """A task that reads other data would be compared with nothing of its own."""
     with pytest.raises(ConfigError, match="changes which records are tested"):
         ablation.ablate(settings, ["collect.task=other"], print)
+
+
+def test_an_error_is_told_without_its_minus():
+    """Less is better there, and said so."""
+    found = ablation.Ablation(
+        what="calibrate",
+        without={},
+        score="negative_mae",
+        records=112,
+        records_without=112,
+        scores={17: (-46.0, -48.0)},
+        difference=2.0,
+        low=1.0,
+        high=3.0,
+        confidence=0.95,
+        is_paired=True,
+    )
+
+    assert ablation.in_words(found) == [
+        "MAE 46.0000 with, 48.0000 without; 112 test records",
+        "difference -2.0000, 95% interval over the records -3.0000 to -1.0000: calibrate is shown to make it better",
+    ]

@@ -6,12 +6,12 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from headrace.evaluation.gates import NOT_BEATEN
+from headrace.evaluation.measures import ERRORS
 from headrace.evaluation.page.drawing import Bin, Interval, Series, dot_chart, interval_chart, line_chart, reliability_chart
 from headrace.evaluation.page.evidence import Evidence, count, mapping, number, rows, strings
 from headrace.evaluation.page.pictures import Shown, find_records
 from headrace.evaluation.page.words import (
     METRIC_WORDS,
-    NEGATIVE_METRICS,
     NO_NUMBER,
     PERCENT_METRICS,
     figure,
@@ -68,9 +68,7 @@ def describe_outcome(evidence: Evidence) -> dict[str, Any]:
         "notes": strings(report.get("notes")),
         "tiles": [(METRIC_WORDS[key], metric_text(key, metrics[key], digits)) for key in TILES if key in metrics],
         "metrics": [
-            (METRIC_WORDS.get(key, key), metric_text(key, value, digits))
-            for key, value in metrics.items()
-            if key not in NEGATIVE_METRICS
+            (METRIC_WORDS.get(key, key), metric_text(key, value, digits)) for key, value in metrics.items() if key not in ERRORS
         ],
         "figures": figures,
         "comparison": _comparison(report, promotion, figures, digits),
@@ -127,7 +125,7 @@ def _check(check: dict[str, Any], score: str, digits: int) -> dict[str, Any]:
 
 def _comparison(report: dict[str, Any], promotion: dict[str, Any], figures: dict[str, str], digits: int) -> dict[str, Any]:
     name = str(report.get("score", ""))
-    scale = 100 if name in PERCENT_METRICS else -1 if name in NEGATIVE_METRICS else 1
+    scale = 100 if name in PERCENT_METRICS else -1 if name in ERRORS else 1
     ends = sorted(scale * (number(report.get(key)) or 0) for key in ("score_low", "score_high"))
     own = Interval("candidate", scale * (number(mapping(report.get("metrics")).get(name)) or 0), ends[0], ends[1])
     table, marks = [], [own]
@@ -198,14 +196,14 @@ def _importance(found: list[dict[str, Any]], score: str) -> dict[str, Any]:
     if not found:
         return {}
     heads = {key: words for key, words in IMPORTANCE_HEADS.items() if key in found[0]}
-    if score in NEGATIVE_METRICS:
+    if score in ERRORS:
         heads["loss_increase"] = "Error added"
     table = [[str(row.get("column")), *(_gained(number(row.get(key)) or 0, score) for key in heads)] for row in found]
     return {"heads": list(heads.values()), "rows": table}
 
 
 def _gained(value: float, score: str) -> str:
-    return gap_text(score, value) if score in NEGATIVE_METRICS else f"{value:+.4f}"
+    return gap_text(score, value) if score in ERRORS else f"{value:+.4f}"
 
 
 def _charts(evidence: Evidence, wanted: list[dict[str, Any]]) -> list[tuple[str, Markup]]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from headrace.evaluation.measures import ERRORS
 from headrace.evaluation.page.evidence import number
 from headrace.evaluation.titles import area
 
@@ -30,8 +31,6 @@ METRIC_WORDS = {
     "bias": "mean of predicted minus true",
 }
 PERCENT_METRICS = {"accuracy", "precision_macro", "recall_macro", "f1_macro", "f1_weighted", "ece"}
-NEGATIVE_METRICS = {"negative_mae"}
-"""Errors with a minus, so that higher is better: written without it."""
 ERROR_METRICS = {"mae", "rmse", "median_absolute_error", "bias"}
 AREA_METRICS = {"roc_auc_macro", "average_precision_macro"}
 
@@ -51,7 +50,7 @@ def points(share: Any, digits: int = 1) -> str:
 def score_text(name: str, value: Any, digits: int = 1) -> str:
     """The score, or an end of its interval: a share in percent, another number as it is."""
     found = number(value)
-    if name in NEGATIVE_METRICS and found is not None:
+    if name in ERRORS and found is not None:
         return figure(-found)
     return percent(found, digits) if name in PERCENT_METRICS or found is None else f"{found:.4f}".replace("-", "\N{MINUS SIGN}")
 
@@ -65,13 +64,13 @@ def figure(value: float) -> str:
 def interval_text(name: str, low: Any, high: Any, digits: int = 1) -> str:
     """An interval of the score, the smaller number first."""
     ends = [score_text(name, end, digits) for end in (low, high)]
-    return " to ".join(reversed(ends) if name in NEGATIVE_METRICS else ends)
+    return " to ".join(reversed(ends) if name in ERRORS else ends)
 
 
 def gap_text(name: str, value: Any, digits: int = 1) -> str:
     """A difference of two scores, with its sign: of shares in points."""
     found = number(value)
-    if name in NEGATIVE_METRICS and found is not None:
+    if name in ERRORS and found is not None:
         return f"{'+' if found > 0 else ''}{figure(found)}"
     return points(found, digits) if name in PERCENT_METRICS or found is None else f"{found:+.4f}".replace("-", "\N{MINUS SIGN}")
 
