@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,26 @@ from headrace.params import Report, parse_section
 from headrace.registry.packages import lay_out, read_package
 from headrace.stages import package as package_stage
 from headrace.stages import train as train_stage
+
+ROW_NETWORK = {
+    "network": "embedding_mlp",
+    "network_options": {"hidden": [32], "dropout": 0.0},
+    "encoding": {"min_count": 5},
+    "batch_size": 32,
+    "optimizer": {"name": "adamw", "peak_lr": 0.02, "weight_decay": 0.01},
+    "channels_last": False,
+    "threads": 1,
+}
+"""Section `train` for some hundred rows of a table, without epochs."""
+ROWS = {"train": 400, "validation": 100, "test": 1000}
+"""Rows of each split of a table."""
+
+
+def write_splits(project: Path, write: Callable[[Path, Any], Any], rows: Callable[..., Any], **given: Any) -> None:
+    """Splits of a table: `rows(count, seed=)` makes those that are not given."""
+    for number, (name, count) in enumerate(ROWS.items()):
+        write(project / "splits" / name, given.get(name, rows(count, seed=number)))
+    write(project / "augmented", [])
 
 
 def train(

@@ -33,7 +33,7 @@ SECTION = {
     "encoding": {"min_count": 5},
     "calibrate": True,
 }
-COUNTS = {"train": 400, "validation": 100, "test": 1000}
+COUNTS = candidates.ROWS
 
 
 def train(project: Path, out: Path | None = None, **changes):
@@ -41,9 +41,7 @@ def train(project: Path, out: Path | None = None, **changes):
 
 
 def write_splits(project: Path, **rows: list[dict[str, str]]) -> None:
-    for number, (name, count) in enumerate(COUNTS.items()):
-        write_table(project / "splits" / name, rows.get(name, customers(count, seed=number)))
-    write_table(project / "augmented", [])
+    candidates.write_splits(project, write_table, customers, **rows)
 
 
 @pytest.fixture(scope="module")

@@ -21,16 +21,7 @@ from headrace.training.losses import find_loss
 from headrace.training.predictor import load_predictor
 from headrace.training.tabular_regression import measure_targets, scale_targets
 
-SETTINGS = {
-    "network": "embedding_mlp",
-    "network_options": {"hidden": [32], "dropout": 0.0},
-    "encoding": {"min_count": 5},
-    "epochs": 15,
-    "batch_size": 32,
-    "optimizer": {"name": "adamw", "peak_lr": 0.02, "weight_decay": 0.01},
-    "channels_last": False,
-    "threads": 1,
-}
+SETTINGS = {**candidates.ROW_NETWORK, "epochs": 15}
 
 
 def train(project: Path, **changes):
@@ -38,9 +29,7 @@ def train(project: Path, **changes):
 
 
 def write_splits(project: Path) -> None:
-    for number, (name, count) in enumerate({"train": 400, "validation": 100, "test": 1000}.items()):
-        write_houses(project / "splits" / name, houses(count, seed=number))
-    write_houses(project / "augmented", [])
+    candidates.write_splits(project, write_houses, houses)
 
 
 @pytest.fixture(scope="module")
