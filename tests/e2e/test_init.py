@@ -238,7 +238,7 @@ def test_the_new_project_agrees_with_itself(project: Checkout) -> None:
     collect = read_yaml(project.folder / "dvc.yaml")["stages"]["collect"]
     assert collect["params"] == [
         "collect",
-        {"environment.json": ["headrace.collect", "numpy", "pyarrow"]},
+        {"environment.json": ["headrace.collect", "numpy", "py3langid", "pyarrow"]},
     ]  # no decoder of pictures
     assert read_yaml(project.folder / "params.yaml")["collect"]["options"] == {
         "delimiter": ";",
