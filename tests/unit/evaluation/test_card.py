@@ -88,7 +88,7 @@ def test_unmeasured_model_still_has_a_card():
 
 
 def test_an_error_is_told_without_its_minus():
-    """ "negative mae -46.6" is said by nobody; lower is better, and the smaller end stands first."""
+    """Nobody says "negative mae -46.6"; lower is better, and the smaller end stands first."""
     row = {"model": "mean", "score": -67.0, "difference": 20.4, "difference_low": 13.0, "difference_high": 28.0}
     card = render(
         score="negative_mae",
