@@ -24,6 +24,8 @@ from typing import Any
 from overhead import BIN, REPOSITORY
 from ruamel.yaml import YAML
 
+from headrace.evaluation.measures import say_name, say_value
+
 HEAD = "| recipe | score | test records | candidate, seeds | best baseline | gate | whole, s | CPU s | each further seed, CPU s |"
 LINE = re.sub(r"[^|]+", "---", HEAD)
 
@@ -69,15 +71,16 @@ def measure(site: Site, recipe: str, seeds: int) -> str:
         site.set_seed(seed)
         costs.append(site.run("dvc", "repro", "-q", "evaluate"))
         found.append(site.evaluation())
-    scores = [each["metrics"][each["score"]] for each in found]
+    name = found[0]["score"]
+    scores = [say_value(name, each["metrics"][name]) for each in found]
     best = found[0]["comparison"][0] if found[0]["comparison"] else None
     allowed = sum(each["verdict"]["allowed"] for each in found)
     spread = f" +- {statistics.stdev(scores):.4f}" if seeds > 1 else ""
     later = f"{statistics.mean(cpu for _, cpu in costs[1:]):.0f}" if seeds > 1 else ""
-    beside = f"{best['score']:.4f} {best['model']}" if best else ""
+    beside = f"{say_value(name, best['score']):.4f} {best['model']}" if best else ""
     cells = [
         f"`{recipe}`",
-        found[0]["score"],
+        say_name(name),
         f"{found[0]['test_records']:,}",
         f"{statistics.mean(scores):.4f}{spread}",
         beside,
@@ -94,9 +97,19 @@ def begin(site: Site, recipe: str) -> None:
     if start := re.search(r"(?m)^  init_from: models:/([^@/\s]+)", text):
         begin(site, start[1])
         replace(site, environment={**site.environment, "HEADRACE_TRACKING": "true"}).run("headrace", "run", "--quiet")
+    if folder := weights_of(recipe):
+        (site.folder / folder.parts[0]).symlink_to(REPOSITORY / folder.parts[0])
     site.run("headrace", "recipe", "use", recipe, "--force")
-    if start:
+    if start or folder:
         site.run("headrace", "sources", "refresh")
+
+
+def weights_of(recipe: str) -> Path | None:
+    """Folder that a recipe starts from, relative to the project; None where it needs none."""
+    found = re.search(
+        r"(?m)^  init_from: (?!models:)(\S+)", (REPOSITORY / "recipes" / f"{recipe}.yaml").read_text(encoding="utf-8")
+    )
+    return Path(found[1]) if found else None
 
 
 def merged(before: str, rows: dict[str, str]) -> list[str]:
@@ -128,6 +141,9 @@ def main() -> None:
         site.run("headrace", "setup")
         rows = {}
         for recipe in options.recipes:
+            if (folder := weights_of(recipe)) and not (REPOSITORY / folder).exists():
+                print(f"{recipe} is left out: there is no {folder}, see the recipe's first lines", flush=True)
+                continue
             rows[recipe] = measure(site, recipe, options.seeds)
             print(rows[recipe], flush=True)
             if options.out:
