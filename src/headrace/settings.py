@@ -66,6 +66,9 @@ WORKLOAD_IDENTITY = (
 POSTGRES = "postgresql+psycopg"
 """PostgreSQL and our driver of it, psycopg 3, as SQLAlchemy's URLs name them."""
 
+HUB = "https://huggingface.co"
+"""Where models named hf:// are, unless HF_ENDPOINT says otherwise."""
+
 PREFECT_RUN = "HEADRACE_PREFECT_RUN"
 """Id of the flow run at work, for the stages it starts."""
 
@@ -91,6 +94,10 @@ class Settings(BaseSettings):
     """A folder or URL prefix tried first for downloads, as <data set>/<file name>; the sha256 stays the same."""
     download_budget_s: float = Field(default=60.0, gt=0)
     """Seconds a failing download is retried before the stage fails."""
+    hub: str = Field(default=HUB, validation_alias=AliasChoices("HF_ENDPOINT", "hub"))
+    """Hub of the models that train.init_from names as hf://owner/name."""
+    hub_token: SecretStr | None = Field(default=None, validation_alias=AliasChoices("HF_TOKEN", "hub_token"))
+    """Token for private and gated models of the hub; no other server gets it."""
     tracking: bool = True
     """Record runs and models in MLflow; no result depends on it. Off: the steps record, register and promote are left out."""
     mlflow_tracking_uri: str | None = Field(

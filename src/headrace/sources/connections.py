@@ -1,6 +1,6 @@
 """Connections of which the address is checked where it is dialled: between a check and a second look-up a name can change its answer."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Generator, Iterable
 from socket import socket
 from typing import Any
 
@@ -12,14 +12,31 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from headrace.sources.hosts import public_addresses
 
 
-def open_client(timeout: httpx.Timeout | float, *, allowed: Collection[str]) -> httpx.Client:
+class Bearer(httpx.Auth):
+    """A token for the server of a URL; whatever server a redirect names gets none."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self._origin, self._token = _origin(httpx.URL(url)), token
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Add the token where it belongs."""
+        if _origin(request.url) == self._origin:
+            request.headers["Authorization"] = f"Bearer {self._token}"
+        yield request
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
+
+
+def open_client(timeout: httpx.Timeout | float, *, allowed: Collection[str], auth: httpx.Auth | None = None) -> httpx.Client:
     """A client that follows no redirect by itself and connects to public addresses and to the hosts in `allowed` only.
 
     TLS verifies the name in the URL, whichever address was dialled. The machine's proxies and certificates are kept: behind a proxy
     it is the proxy that looks names up.
     """
     # An empty Auth: .netrc may hold passwords for hosts that a redirect names.
-    client = httpx.Client(timeout=timeout, follow_redirects=False, auth=httpx.Auth())
+    client = httpx.Client(timeout=timeout, follow_redirects=False, auth=auth or httpx.Auth())
     # httpx has no argument for it, and a transport of one's own would lose the proxies.
     client._transport._pool._network_backend = _Dialler(allowed)  # type: ignore[attr-defined]  # noqa: SLF001
     return client

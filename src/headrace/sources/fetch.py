@@ -31,6 +31,7 @@ from headrace.sources.snapshot import (
 )
 from headrace.sources.spec import S3, Bundled, Files, Http, HttpFile, Own, Source, Sql
 from headrace.sources.store import Store
+from headrace.sources.web import from_web
 
 
 def fetch(sources: Sequence[Source], lock: Lock, places: Places, progress: Progress | None = None) -> list[SourceFile]:
@@ -105,57 +106,8 @@ def _same(file: LockedFile, path: Path, remedy: str) -> Path:
 def _from_web(
     source: Http, url: str, name: str, sha256: str | None, size: int | None, places: Places, progress: Progress
 ) -> Path:
-    """The store, then the mirror, then the URL itself."""
-    store = Store(places.downloads)
-    if sha256 and (present := store.find(sha256, name)):
-        return present
-    if places.mirror and sha256 and (mirrored := _from_mirror(source, name, sha256, size, places, progress)):
-        return mirrored
-    from headrace.sources.http import Patience, Wanted, download
-
-    progress.start(name, size, unit="B")
     allowed = named_hosts([url]) | set(source.allow_hosts)
-    try:
-        return download(
-            Wanted(url, name, sha256, size),
-            store,
-            allowed=allowed,
-            patience=Patience(budget_s=places.budget_s),
-            advance=progress.advance,
-        )
-    finally:
-        progress.finish()
-
-
-def _from_mirror(source: Http, name: str, sha256: str, size: int | None, places: Places, progress: Progress) -> Path | None:
-    mirror = str(places.mirror)
-    if not mirror.startswith(("http://", "https://")):
-        path = (places.project / mirror).absolute() / source.dataset / name
-        if not path.is_file():
-            return None
-        if file_sha256(path) == sha256:
-            return path
-        progress.say(
-            f"the mirror's {source.dataset}/{name} has another sha256 than data/sources.lock; asking {source.files[0].url}"
-        )
-        return None
-    from urllib.parse import urlsplit
-
-    from headrace.sources.http import Patience, Wanted, download
-
-    url = f"{mirror.rstrip('/')}/{source.dataset}/{name}"
-    try:
-        # The machine's owner named the mirror, so its host may be private.
-        allowed = {urlsplit(mirror).hostname or ""}
-        return download(
-            Wanted(url, name, sha256, size),
-            Store(places.downloads),
-            allowed=allowed,
-            patience=Patience(budget_s=places.budget_s / 4),
-        )
-    except SourceError as error:
-        progress.say(f"not from the mirror: {error}")
-        return None
+    return from_web(url, name, sha256, size, places, progress, dataset=source.dataset, allowed=allowed)
 
 
 def _from_function(source: Own, files: list[LockedFile], places: Places) -> Iterator[tuple[LockedFile, Path]]:
@@ -228,7 +180,7 @@ def refresh(
         entries = [_current(source, old, marks, places, progress, full=full) for source in sources]
     finally:
         marks.save()  # what was read before an error need not be read again
-    initial = look(init_from, places, old.initial if old else None, full=full) if init_from else None
+    initial = look(init_from, places, old.initial if old else None, full=full, progress=progress) if init_from else None
     new = Lock(sources=entries, initial=initial)
     changes = differences(old, new)
     write_lock(lock_path, new)

@@ -55,6 +55,19 @@ class Wanted:
     size: int | None
 
 
+class Failed(SourceError):
+    """A download that came to nothing, with what was seen: for who knows a better remedy than its message."""
+
+    def __init__(self, message: str, *, reason: str = "", status: int = 0, code: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+        """What was seen last, where it was no final answer."""
+        self.status = status
+        """The server's final answer, 0 without one."""
+        self.code = code
+        """What it is in the header X-Error-Code."""
+
+
 class _Again(Exception):
     """This attempt failed in a way that may pass."""
 
@@ -74,6 +87,7 @@ def download(
     allowed: Collection[str] = (),
     patience: Patience | None = None,
     advance: Callable[[int], None] = lambda _: None,
+    auth: httpx.Auth | None = None,
 ) -> Path:
     """Bring a file into the store and return its path there.
 
@@ -83,6 +97,7 @@ def download(
         allowed: private hosts that may be asked.
         patience: limits of time and speed.
         advance: told the number of new bytes.
+        auth: what a server wants to know of who asks; `Bearer` tells it to that server only.
 
     Raises:
         SourceError: refused, not there, wrong three times, or the budget is spent; says what was seen last.
@@ -91,7 +106,7 @@ def download(
     check_host(wanted.url, allowed=allowed)
     partial = Partial(store.partial(value_sha256([wanted.url, wanted.sha256])[:32]))
     timeout = httpx.Timeout(patience.read_timeout_s, connect=min(10.0, patience.read_timeout_s))
-    with partial.held(), open_client(timeout, allowed=allowed) as client:
+    with partial.held(), open_client(timeout, allowed=allowed, auth=auth) as client:
         if wanted.sha256 and (present := store.find(wanted.sha256, wanted.name)):
             return present  # another process landed it while this one waited for the lock
         digest = _persist(client, wanted, partial, allowed, patience, advance)
@@ -120,9 +135,10 @@ def _persist(
             partial.discard()
             wrong += 1
             if wrong >= MAX_WRONG:
-                raise SourceError(
+                raise Failed(
                     f"{strip_user(wanted.url)} sent wrong bytes {wrong} times: {problem}. If the file was replaced on purpose, "
-                    "correct its sha256 and size in collect.sources; else get it elsewhere and set HEADRACE_MIRROR."
+                    "correct its sha256 and size in collect.sources; else get it elsewhere and set HEADRACE_MIRROR.",
+                    reason=f"wrong bytes, {wrong} times: {problem}",
                 ) from None
             reason, wait_s = str(problem), 0.0
         except _Again as problem:
@@ -133,9 +149,10 @@ def _persist(
             deadline, pause = time.monotonic() + patience.budget_s, patience.first_pause_s
         delay = max(wait_s, pause * jitter.uniform(0.5, 1.0))
         if time.monotonic() + delay > deadline:
-            raise SourceError(
+            raise Failed(
                 f"{strip_user(wanted.url)} could not be fetched within {patience.budget_s:g} s; last: {reason}. "
-                f"{partial.size} bytes are kept for a rerun. Offline, set HEADRACE_MIRROR to a folder that has the file."
+                f"{partial.size} bytes are kept for a rerun. Offline, set HEADRACE_MIRROR to a folder that has the file.",
+                reason=f"no file within {patience.budget_s:g} s; last: {reason}",
             )
         time.sleep(delay)
         pause = min(pause * 2, 15.0)
@@ -189,9 +206,11 @@ def _follow(client: httpx.Client, url: str, headers: dict[str, str], allowed: Co
             if response.status_code in _RETRIED:
                 raise _Again(f"status {response.status_code}", wait_s=_retry_after(response))
             if response.status_code not in (200, 206, 416):
-                raise SourceError(
+                raise Failed(
                     f"{strip_user(url)} answered {response.status_code} {response.reason_phrase}. Correct collect.sources, "
-                    "or set HEADRACE_MIRROR to a folder that has the file as <data set>/<file name>."
+                    "or set HEADRACE_MIRROR to a folder that has the file as <data set>/<file name>.",
+                    status=response.status_code,
+                    code=response.headers.get("x-error-code", ""),
                 )
             yield response
             return

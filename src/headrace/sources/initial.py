@@ -2,18 +2,20 @@
 
 models:/NAME@champion    a registered model; which version that is, is looked up by `headrace sources refresh` and nowhere else
 models:/NAME/3           a version of it
+hf://owner/name@main     a folder of a hub; which commit that is, is looked up by `headrace sources refresh`, too
 path/of/weights.safetensors    a file of this project or beside it
 path/of/folder           its model.safetensors, and model.json if it has one: a model folder, or a package; of a folder of the library
                          transformers config.json, tokenizer.json and preprocessor_config.json, too
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from headrace.errors import ParamsError, SourceError
 from headrace.fingerprint import file_sha256
+from headrace.listening import Progress, SilentProgress
 from headrace.sources.files import DigestCache
 from headrace.sources.places import Places
 from headrace.sources.snapshot import REFRESH, LockedFile, LockedInitial
@@ -25,7 +27,7 @@ FOLDER = (WEIGHTS, DESCRIPTION, "config.json", "tokenizer.json", "preprocessor_c
 """What is brought of a folder, where it has it."""
 ORIGIN = "initial.json"
 """In the folder that `collect` writes: what `train.init_from` was, and its version."""
-_REGISTERED = "models:"
+_REGISTERED, _HUB = "models:", "hf://"
 
 
 def asked_for(params: Mapping[str, Any]) -> str | None:
@@ -39,26 +41,38 @@ def asked_for(params: Mapping[str, Any]) -> str | None:
     if found is None:
         return None
     if not isinstance(found, str) or not found.strip():
-        raise ParamsError(f"train.init_from is {found!r}; it is models:/NAME@champion, or a path relative to the project.")
+        raise ParamsError(
+            f"train.init_from is {found!r}; it is models:/NAME@champion, hf://owner/name, or a path relative to the project."
+        )
     if PurePosixPath(found).is_absolute() or found.startswith("~"):
         raise ParamsError(f"train.init_from: {found} is a place of one machine; write it relative to the project: ../weights")
     return found
 
 
-def look(init_from: str, places: Places, previous: LockedInitial | None = None, *, full: bool = False) -> LockedInitial:
-    """What `init_from` means now: an alias is resolved, and files are hashed.
+def look(
+    init_from: str,
+    places: Places,
+    previous: LockedInitial | None = None,
+    *,
+    full: bool = False,
+    progress: Progress | None = None,
+) -> LockedInitial:
+    """What `init_from` means now: an alias or a revision is resolved, and files are hashed.
 
     Args:
         init_from: as `asked_for` gives it.
         places: of this machine.
         previous: what the lock has; the same version is not brought again.
         full: bring it again all the same.
+        progress: told what comes from a hub.
 
     Raises:
         SourceError: there are no such weights.
         RegistryError: no such model, alias or version.
         EngineError: the registry does not answer.
     """
+    if init_from.startswith(_HUB):
+        return _of_hub(init_from, places, previous, full=full, progress=progress or SilentProgress())
     if not init_from.startswith(_REGISTERED):
         return _of_files(init_from, places)
     from headrace.registry.weights import Wanted, resolve_version
@@ -75,21 +89,23 @@ def look(init_from: str, places: Places, previous: LockedInitial | None = None, 
 
 
 def pin_initial(init_from: str | None, places: Places, previous: LockedInitial | None) -> LockedInitial | None:
-    """As `look`, without a network: what the lock has for the same registered model, or files of the project.
+    """As `look`, without a network: what the lock has for the same model of a registry or hub, or files of the project.
 
     Raises:
         SourceError: it can only be known by asking for it.
     """
     if init_from is None:
         return None
-    if not init_from.startswith(_REGISTERED):
+    if not init_from.startswith((_REGISTERED, _HUB)):
         return _of_files(init_from, places)
     if previous and previous.init_from == init_from:
         return previous
-    raise SourceError(f"train.init_from: {init_from} is known only after the registry was asked. {REFRESH}")
+    raise SourceError(
+        f"train.init_from: {init_from} is known only after the {'hub' if init_from.startswith(_HUB) else 'registry'} was asked. {REFRESH}"
+    )
 
 
-def bring_initial(entry: LockedInitial | None, places: Places, out: Path) -> None:
+def bring_initial(entry: LockedInitial | None, places: Places, out: Path, progress: Progress | None = None) -> None:
     """Write the pinned weights into the folder `out`, verified; without any, a folder that says so.
 
     Raises:
@@ -101,7 +117,7 @@ def bring_initial(entry: LockedInitial | None, places: Places, out: Path) -> Non
         return
     for file in entry.files:
         name = PurePosixPath(file.name).name
-        path = _present(file, places) if file.url.startswith(_REGISTERED) else places.project / file.name
+        path = _present(file, places, progress or SilentProgress())
         digest = file_sha256(path) if path.is_file() else "no such file"
         if digest != file.sha256:
             raise SourceError(
@@ -113,8 +129,14 @@ def bring_initial(entry: LockedInitial | None, places: Places, out: Path) -> Non
     write_json(out / ORIGIN, {"format": 1, **origin})
 
 
-def _present(file: LockedFile, places: Places) -> Path:
-    """A file of a registered model: from this machine's downloads, else from the registry."""
+def _present(file: LockedFile, places: Places, progress: Progress) -> Path:
+    """Where a file is: of a registered model or a hub in this machine's downloads, else there; others in the project."""
+    if file.url.startswith(_HUB):
+        from headrace.sources.hub import bring
+
+        return bring(file, places, progress)
+    if not file.url.startswith(_REGISTERED):
+        return places.project / file.name
     found = Store(places.downloads).find(file.sha256, file.name)
     if found:
         return found
@@ -147,14 +169,32 @@ def _registry(uri: str, places: Places) -> Any:
     return places.registry
 
 
-def _instead(folder: Path) -> str:
+def _instead(names: Collection[str]) -> str:
     """What a folder without the file of weights has in its place, and the remedy."""
-    others = sorted(path.name for path in folder.iterdir() if path.suffix in {".bin", ".pt", ".pth", ".h5", ".msgpack", ".ckpt"})
-    if (folder / f"{WEIGHTS}.index.json").is_file():
+    others = sorted(name for name in names if PurePosixPath(name).suffix in {".bin", ".pt", ".pth", ".h5", ".msgpack", ".ckpt"})
+    if f"{WEIGHTS}.index.json" in names:
         return "Its weights are in several files: save them as one, `save_pretrained(folder, max_shard_size='100GB')`."
     if others:
         return f"It has {', '.join(others)}: formats that run code when they are opened are not read. Save the weights with safetensors."
     return "Other formats, pickled ones first, are not read."
+
+
+def _of_hub(init_from: str, places: Places, previous: LockedInitial | None, *, full: bool, progress: Progress) -> LockedInitial:
+    from headrace.sources import hub
+
+    model = hub.HubModel.parse(init_from)
+    known = previous if previous and previous.init_from == init_from and not full else None
+    if known and known.version == model.revision:
+        return known  # a commit is what it is
+    commit = hub.commit_of(model, places)
+    if known and known.version == commit.sha:
+        return known
+    if WEIGHTS not in commit.names:
+        raise SourceError(f"train.init_from: {init_from} has no {WEIGHTS}. {_instead(commit.names)}")
+    files = hub.pin(model, commit, FOLDER, places, progress)
+    if known and [(file.name, file.sha256) for file in known.files] == [(file.name, file.sha256) for file in files]:
+        return known  # the commit changed a page about the model: nothing is trained again for that
+    return LockedInitial(init_from=init_from, version=commit.sha, files=files)
 
 
 def _of_files(init_from: str, places: Places) -> LockedInitial:
@@ -162,7 +202,9 @@ def _of_files(init_from: str, places: Places) -> LockedInitial:
     if path.is_dir():
         names = [f"{init_from.rstrip('/')}/{name}" for name in FOLDER if (path / name).is_file()]
         if not (path / WEIGHTS).is_file():
-            raise SourceError(f"train.init_from: the folder {init_from} has no {WEIGHTS}. {_instead(path)}")
+            raise SourceError(
+                f"train.init_from: the folder {init_from} has no {WEIGHTS}. {_instead([each.name for each in path.iterdir()])}"
+            )
     elif path.is_file():
         if path.suffix != ".safetensors":
             raise SourceError(

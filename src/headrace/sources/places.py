@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from headrace.settings import Settings
+from pydantic import SecretStr
+
+from headrace.settings import HUB, Settings
 from headrace.tracking.live import store_of
 from headrace.tracking.runs import Store
 
@@ -22,6 +24,10 @@ class Places:
     """Seconds without progress after which a failing download is given up."""
     registry: Store | None = None
     """Where registered models are, for a training that starts from one."""
+    hub: str = HUB
+    """Where models named hf:// are."""
+    hub_token: SecretStr | None = None
+    """For what is private there; no other server gets it."""
 
     @property
     def notes(self) -> Path:
@@ -36,4 +42,12 @@ class Places:
 
 def places_of(settings: Settings) -> Places:
     """Those of a project on this machine."""
-    return Places(settings.project, settings.downloads, settings.mirror, settings.download_budget_s, store_of(settings))
+    return Places(
+        project=settings.project,
+        downloads=settings.downloads,
+        mirror=settings.mirror,
+        budget_s=settings.download_budget_s,
+        registry=store_of(settings),
+        hub=settings.hub,
+        hub_token=settings.hub_token,
+    )

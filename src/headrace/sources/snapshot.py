@@ -35,7 +35,7 @@ class LockedFile(BaseModel):
     name: str
     url: str
     """Where it logically comes from: an http URL, bundled:<data set>, file:<path below the project>, own:<function>,
-    s3://<bucket>/<key>, sql:<source>."""
+    s3://<bucket>/<key>, sql:<source>, hf://<repository>@<commit>/<path>."""
     size: int
     sha256: Sha256
     split: Split = ""
@@ -64,7 +64,7 @@ class LockedInitial(BaseModel):
     init_from: str
     """As `train.init_from` has it."""
     version: str = ""
-    """Of a registered model: what an alias meant when it was asked."""
+    """Of a registered model: what an alias meant when it was asked. Of a hub: the commit."""
     package: str = ""
     """Digest of that version's package."""
     files: list[LockedFile]

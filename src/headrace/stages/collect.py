@@ -85,7 +85,7 @@ def run(
     lock = read_lock(sources)
     check(params.sources, lock, where=sources.name)
     if initial is not None:
-        bring_initial(lock.initial, places, initial)
+        bring_initial(lock.initial, places, initial, progress)
     files = fetch(params.sources, lock, places, progress)
     classes = None if params.classes is None else [str(name) for name in params.classes]
     readings = readers.readings([file for file in files if file.source != params.corrections])

@@ -24,7 +24,7 @@ class TakenOver(Report):
 
     init_from: str
     version: str | None
-    """Of a registered model."""
+    """Of a registered model; the commit of a hub's."""
     package: str | None
     """Digest of its package."""
     parameters: int

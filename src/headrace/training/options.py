@@ -98,8 +98,9 @@ class TrainConfig(FitConfig):
     network_options: dict[str, Any] = Field(default={})
     """Options of that network."""
     init_from: str | None = None
-    """Weights to start from: models:/NAME@champion, models:/NAME/3, a .safetensors file, or a folder with model.safetensors, relative to
-    the project. data/sources.lock pins what that is: `headrace sources refresh`. Null: first weights are drawn by the seed."""
+    """Weights to start from: models:/NAME@champion, models:/NAME/3, hf://owner/name@revision, a .safetensors file, or a folder with
+    model.safetensors, relative to the project. data/sources.lock pins what that is: `headrace sources refresh`. Null: first weights
+    are drawn by the seed."""
     backbone: BackboneConfig = BackboneConfig()
     """Says nothing without `init_from`."""
     loss: str | None = None
