@@ -415,3 +415,29 @@ def test_a_format_and_an_evaluation_of_ones_own_are_names_in_params(customers: C
     assert customers.report("collect")["rows"] == 300
     assert metrics["mean_cost"] == pytest.approx(20 * (1 - metrics["accuracy"]))
     assert before.keys() <= metrics.keys()
+
+
+def test_a_table_with_a_number_to_predict_becomes_a_champion_in_three_commands(
+    tmp_path: Path, prefect_server: str, installed: Path
+) -> None:
+    """The same as for classes: limits, gate and tolerance are in the unit of the number."""
+    drawn = random.Random(5)
+    with (tmp_path / "houses.csv").open("w") as file:
+        rows = csv.writer(file, delimiter=";")
+        rows.writerow(["house", "sold", "area", "district", "offer", "price"])
+        for number in range(200):
+            area, district = drawn.uniform(40, 240), drawn.choice(["north", "south", ""])
+            price = 1000 * round(30 + 2.5 * area + (90 if district == "south" else 0) + drawn.gauss(0, 40))
+            day, offer = f"{1 + number % 28:02}.0{1 + number % 9}.2024", price + drawn.randrange(1, 900)
+            rows.writerow([f"H-{number:04}", day, f"{area:.1f}".replace(".", ","), district, offer, price if number else ""])
+    place = outside(tmp_path, prefect_server, installed)
+    told = place.headrace("init", "houses", "--task", "tabular-regression", "--data", "houses.csv", "--label", "price").stdout
+    houses = Checkout(tmp_path / "houses", place.home, place.variables)
+    states, evaluated = houses.states(), houses.report("evaluate")
+
+    assert "offer predicts price alone" in told
+    assert set(states.values()) == {"ran"}
+    assert houses.report("validate")["quarantined"] == 1
+    assert evaluated["verdict"]["allowed"] is True
+    assert evaluated["metrics"]["mae"] < read_yaml(houses.folder / "params.yaml")["evaluate"]["thresholds"]["max_mae"]
+    assert "houses version 1" in houses.headrace("trace", "houses@champion").stdout

@@ -14,7 +14,7 @@ stage_app = typer.Typer(no_args_is_help=True, help="Stages of this project.")
 commands.add_typer(recipe_app, name="recipe")
 commands.add_typer(stage_app, name="stage")
 
-STARTS = ("image-classification", "tabular", "text-classification")
+STARTS = ("image-classification", "tabular", "tabular-regression", "text-classification")
 """Tasks that `headrace init` knows, as headrace/starting has them."""
 
 
@@ -73,7 +73,9 @@ def init(
         Path, typer.Option("--data", help="A table (.csv, .jsonl, .parquet), a folder or an archive; it stays where it is.")
     ],
     text: Annotated[str | None, typer.Option("--text", help="Column of the text.")] = None,
-    label: Annotated[str | None, typer.Option("--label", "--target", help="Column of the class.")] = None,
+    label: Annotated[
+        str | None, typer.Option("--label", "--target", help="Column of the class, or of the number to predict.")
+    ] = None,
     split: Annotated[str | None, typer.Option("--split", help="Column that says train, validation or test.")] = None,
     encoding: Annotated[str | None, typer.Option("--encoding", help="Of a text file that is not UTF-8, such as cp1252.")] = None,
     delimiter: Annotated[str | None, typer.Option("--delimiter", help="Between the cells of a CSV file; default: found.")] = None,
@@ -82,6 +84,7 @@ def init(
 
     Examples: [bold]headrace init reviews --task text-classification --data reviews.csv --text body --label stars[/] ·
     [bold]headrace init churn --task tabular --data customers.csv --label churn[/] ·
+    [bold]headrace init houses --task tabular-regression --data houses.csv --label price[/] ·
     [bold]headrace init photos --task image-classification --data pictures.zip[/]
     """
     from headrace.cli.app import terminated_like_ctrl_c

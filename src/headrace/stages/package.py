@@ -25,8 +25,9 @@ from headrace.training.onnx_package import pack_onnx
 class Params(Section):
     """How the program is checked before it is packaged."""
 
-    tolerance: float = Field(default=1e-5, gt=0, lt=1)
-    """Largest difference of what the program and the trained network give: of probabilities, of a language model log-probabilities."""
+    tolerance: float = Field(default=1e-5, gt=0)
+    """Largest difference of what the program and the trained network give: of probabilities, of a language model log-probabilities, of
+    a number to predict in its own unit."""
     check_records: int = Field(default=256, ge=2)
     """Real records they are compared on."""
     example_records: int = Field(default=2, ge=1, le=100)

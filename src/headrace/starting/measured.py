@@ -61,6 +61,13 @@ def measure(
     if len(names) < 2:
         found = f"one class, {names[0]!r}," if names else "no class"
         raise DataError(f"{what}: every record has {found} and a classifier needs two. Is it the right column, or folder?")
+    return measure_records(read, intake, options, names, limit=limit, every_column=every_column)
+
+
+def measure_records(
+    read: Callable[[], Iterable[RawRecord]], intake: Any, options: Any, names: Sequence[str], *, limit: int, every_column: bool
+) -> Measured:
+    """Read records of these classes, or of none where they have a number to predict, as `measure` does."""
     labels = {name: index for index, name in enumerate(names)}
     records = iter(islice(read(), limit))
     first = list(islice(records, FIRST_ROWS))
@@ -79,7 +86,7 @@ def measure(
         kept.append(readable.select([field.name for field in readable.schema if every_column or _is_number(field.type)]))
     whole = pa.concat_tables(kept)
     columns = {name: whole[name].to_numpy() for name in whole.column_names}
-    counts = np.bincount(columns["label"], minlength=len(names)) if whole.num_rows else np.zeros(len(names), int)
+    counts = np.bincount(columns["label"] + 1, minlength=len(names) + 1)[1:]  # -1 is a record without a class
     return Measured(rows, dict(zip(names, counts.tolist(), strict=True)), dict(faults.most_common()), dict(splits), columns)
 
 
@@ -150,6 +157,10 @@ def rules(measured: Measured, suite: Sequence[Mapping[str, Any]]) -> tuple[list[
         elif column == "class_rows":
             least = min(measured.classes, key=lambda name: measured.classes[name])
             found.append(Rule(line, f"The smallest class, {least!r}, has {measured.classes[least]:,} records."))
+        elif str(line["expectation"]) == "expect_table_row_count_to_be_between":
+            found.append(Rule(line, f"These are {measured.rows:,}."))
+        elif column == "target" and values is not None:
+            found.append(Rule(line, f"It has {len(np.unique(values[~np.isnan(values)])):,} different values in these records."))
         elif values is None or not len(values) or line.get("severity"):
             found.append(Rule(line, "A rule of the task, whatever the data."))
         elif "value_set" in line:

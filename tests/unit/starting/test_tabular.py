@@ -154,7 +154,7 @@ def test_cells_that_are_no_numbers_are_named(tmp_path):
 @pytest.mark.parametrize(
     ("label", "kind", "message"),
     [
-        ("fee", DataError, "to predict a number is regression"),
+        ("fee", DataError, "type --task tabular-regression"),
         ("customer", DataError, "a value of its own in each of its 200 rows"),
         ("currency", DataError, "a classifier needs two classes"),
         (None, ParamsError, "--label is missing"),
