@@ -118,8 +118,10 @@ def recipe_list() -> None:
     """
     from headrace.project.recipes import list_recipes
 
-    for recipe in list_recipes(read_settings().project):
-        typer.echo(f"{'*' if recipe.is_current else ' '} {recipe.name:<14} {recipe.summary}")
+    known = list_recipes(read_settings().project)
+    width = max((len(recipe.name) for recipe in known), default=0)
+    for recipe in known:
+        typer.echo(f"{'*' if recipe.is_current else ' '} {recipe.name:<{width}}  {recipe.summary}")
 
 
 @recipe_app.command("use")

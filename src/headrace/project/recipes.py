@@ -1,8 +1,10 @@
 """Recipes: complete params.yaml files. Using one is a copy, so switching back finds every stage's result in the cache."""
 
 import hashlib
+import re
 import subprocess
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from headrace.project import schema
 from headrace.storage.local import write_bytes, write_text
 
 FOLDER = "recipes"
+_SENTENCE = re.compile(r"(?<=[.?])(?<!al\.) (?=\S)")
+"""Where one ends; not after the authors of a paper."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,7 @@ class Recipe:
     name: str
     path: Path
     summary: str
-    """The first line of its comment."""
+    """The first sentence of its comment."""
     is_current: bool
     """Whether params.yaml holds the same values."""
 
@@ -31,9 +35,10 @@ def list_recipes(project: Path) -> list[Recipe]:
     params = project / "params.yaml"
     current = read_yaml(params) if params.exists() else None
     found = []
-    for path in sorted((project / FOLDER).glob("*.yaml")):
-        lines = [line.lstrip("# ").strip() for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
-        found.append(Recipe(path.stem, path, lines[0] if lines else "", current is not None and read_yaml(path) == current))
+    for path in sorted((project / FOLDER).glob("*.yaml"), key=lambda path: path.stem):
+        lines = takewhile(lambda line: line.startswith("#"), path.read_text(encoding="utf-8").splitlines())
+        summary = _SENTENCE.split(" ".join(line.lstrip("# ").strip() for line in lines), maxsplit=1)[0]
+        found.append(Recipe(path.stem, path, summary, current is not None and read_yaml(path) == current))
     return found
 
 
