@@ -1,7 +1,7 @@
 """Gradient-boosted trees on the rows of a table (Friedman 2001; scikit-learn's histograms after Ke et al. 2017).
 
-On some thousands of rows hard to beat, and fitted in seconds. A category is the number of its rank by frequency, as `train.encoding` gives
-it to a network: a tree cuts the ranks where it likes.
+On some thousands of rows hard to beat, and fitted in seconds; for classes, or for a number to predict. A category is the number of its rank
+by frequency, as `train.encoding` gives it to a network: a tree cuts the ranks where it likes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from onnx import TensorProto, checker, helper, numpy_helper
 from pydantic import Field
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from headrace.errors import ParamsError
 from headrace.params import Section, parse_section
@@ -59,22 +59,18 @@ def train(params: TrainConfig, job: Job) -> EstimatorReport:
         found: Mapping[str, Any] = learn_encoding(task, row_encoding, folders, params.encoding)["encoding"]
         return found
 
-    return fit_candidate(params, job, lambda lesson: fit_classifier(lesson, options), learn=learn)
+    return fit_candidate(
+        params,
+        job,
+        lambda lesson: fit_classifier(lesson, options),
+        fit_number=lambda lesson: fit_regressor(lesson, options),
+        learn=learn,
+    )
 
 
 def fit_classifier(lesson: Lesson, options: Options) -> Estimator:
     """Trees that tell classes apart."""
-    model = HistGradientBoostingClassifier(
-        max_iter=options.rounds,
-        learning_rate=options.learning_rate,
-        max_leaf_nodes=options.leaves,
-        min_samples_leaf=options.min_records,
-        max_features=options.columns,
-        l2_regularization=options.penalty,
-        categorical_features=None,
-        early_stopping=False,
-        random_state=lesson.seed,
-    ).fit(lesson.x, lesson.y)
+    model = HistGradientBoostingClassifier(**_settings(options, lesson.seed)).fit(lesson.x, lesson.y)
     present, classes = model.classes_, lesson.classes
 
     def scores(x: np.ndarray) -> np.ndarray:
@@ -93,6 +89,31 @@ def fit_classifier(lesson: Lesson, options: Options) -> Estimator:
         parameters=sum(len(nodes) for nodes, _ in trees),
         temperature=temperature,
     )
+
+
+def fit_regressor(lesson: Lesson, options: Options) -> Estimator:
+    """Trees that predict a number, in its own unit; they make the squared error small."""
+    model = HistGradientBoostingRegressor(**_settings(options, lesson.seed)).fit(lesson.x, lesson.y)
+    trees, start = fitted_trees(model)
+    return Estimator(
+        program=regressor_program(trees, start, width=lesson.x.shape[1]),
+        answer=lambda x: model.predict(x).reshape(-1, 1),
+        parameters=sum(len(nodes) for nodes, _ in trees),
+    )
+
+
+def _settings(options: Options, seed: int) -> dict[str, Any]:
+    return {
+        "max_iter": options.rounds,
+        "learning_rate": options.learning_rate,
+        "max_leaf_nodes": options.leaves,
+        "min_samples_leaf": options.min_records,
+        "max_features": options.columns,
+        "l2_regularization": options.penalty,
+        "categorical_features": None,
+        "early_stopping": False,
+        "random_state": seed,
+    }
 
 
 def fitted_trees(model: Any) -> tuple[list[tuple[np.ndarray, int]], np.ndarray]:
@@ -127,6 +148,22 @@ def classifier_program(
         {"to_classes": to_classes, "bias": bias},
         width=width,
         given=("probabilities", to_classes.shape[1]),
+    )
+
+
+def regressor_program(trees: Sequence[tuple[np.ndarray, int]], start: np.ndarray, *, width: int) -> bytes:
+    """ONNX of trees that predict a number: encoded rows, float32 (N, width), to predictions (N, 1) float32.
+
+    What the sum begins with comes last: corrections of a target far from zero are then added up with all their digits.
+    """
+    return _program(
+        [
+            trees_node(trees, np.zeros_like(start), taken="rows", given="sums"),
+            helper.make_node("Add", ["sums", "start"], ["predicted"]),
+        ],
+        {"start": start},
+        width=width,
+        given=("predicted", len(start)),
     )
 
 

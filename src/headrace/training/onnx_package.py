@@ -35,7 +35,7 @@ def pack_onnx(folder: Path, examples: Path, *, tolerance: float, check_records: 
         info=info,
         files={PROGRAM_NAME: candidate.content, INFO_NAME: (folder / INFO_NAME).read_bytes()},
         packages=PACKAGES,
-        output="probabilities",
+        output="probabilities" if info.classes else "predicted",
         ids=ids,
         inputs=inputs,
         outputs=program(records[:example_records]),

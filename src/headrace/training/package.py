@@ -33,9 +33,9 @@ class Packed:
     inputs: np.ndarray
     """Those records."""
     outputs: np.ndarray
-    """The program's probabilities of the first of them, as many as were asked for."""
+    """What the program gives for the first of them, as many as were asked for."""
     difference: float
-    """Largest one of a probability between the program and the trained model."""
+    """Largest one of a number between the program and the trained model."""
     compared_with: str
     """'network', or what else was trained."""
 
