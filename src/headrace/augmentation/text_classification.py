@@ -27,6 +27,9 @@ _PIECES = re.compile(r"\S+|\s+")
 _BARE = re.compile(r"\w.*\w|\w")
 """A word without the signs around it."""
 
+_LONGEST_LINE = 10_000
+"""Characters of a line of the table of synonyms; more is another kind of file."""
+
 SynonymTable = Mapping[str, Sequence[str]]
 """Synonyms of a word, in small letters, in the order of the table."""
 
@@ -96,16 +99,13 @@ def read_synonyms(options: Synonyms) -> SynonymTable:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: byte {error.start} is not UTF-8. Save the table as UTF-8.") from None
-    table: dict[str, list[str]] = {}
+    delimiter, table = "\t" if path.suffix == ".tsv" else ",", dict[str, list[str]]()
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        try:
-            cells = next(csv.reader([line], delimiter="\t" if path.suffix == ".tsv" else ","))
-        except csv.Error:  # no end of a cell for 131,072 characters
-            cells = []
-        word, *others = (cell.strip() for cell in cells or [""])
-        if fault := _fault(word, others, table) if cells else "is no line of a table":
+        word, *others = (cell.strip() for cell in next(csv.reader([line[:_LONGEST_LINE]], delimiter=delimiter)))
+        fault = _fault(word, others, table) if len(line) <= _LONGEST_LINE else f"has {len(line):,} characters"
+        if fault:
             raise DataError(f"{path}:{number}: {line[:80]!r} {fault}. A line is a word and then its synonyms.")
         table[word.lower()] = others
     if not table:

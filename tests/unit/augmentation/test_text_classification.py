@@ -160,7 +160,7 @@ def test_copies_with_synonyms_are_drawn_by_seed(synonyms, tmp_path):
         ("film,movie\nFILM,picture\n", "synonyms.csv:2: .* of an earlier line"),
         ("motion picture,film\n", "'motion picture', which is not one word"),
         (",film\n", "begins with '', which is not one word"),
-        ("film,movie\nword," + "x" * 200_000, r"synonyms\.csv:2: 'word,x+' is no line of a table"),
+        ("film,movie\nword," + "x" * 200_000, r"synonyms\.csv:2: 'word,x+' has 200,005 characters"),
         ("\n", "has no line"),
         (b"caf\xe9,bar\n", "byte 3 is not UTF-8"),
     ],

@@ -5,8 +5,8 @@ import torch
 
 from headrace.plugins import names, resolve
 
-OTHERS = {"embedding_mlp", "gpt", "lstm", "transformer"}
-"""They read rows or texts, and have tests of their own."""
+OTHERS = {"embedding_mlp", "gpt", "lstm", "pretrained", "transformer"}
+"""They read rows or texts, or are built from a folder, and have tests of their own."""
 PICTURE_NETWORKS = [name for name in names("networks") if name not in OTHERS]
 SHAPES = [(9, 9, 1), (28, 28, 1), (32, 32, 3), (33, 47, 3)]
 
