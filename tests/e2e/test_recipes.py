@@ -229,11 +229,12 @@ def test_boosted_trees_are_judged_and_shown(finished):
 
 
 def test_a_number_is_predicted_in_its_own_unit(finished):
-    """Better than the mean by far, with a page that says so; no trainer of trees is named, as none predicts a number."""
+    """Better than the mean by far, with a page that says so; the trainer of trees is named where those are ahead."""
     evaluated, page = finished("diabetes").report("evaluate"), finished("diabetes").page
     trivial = next(row for row in evaluated["comparison"] if row["model"] == "mean")
     assert trivial["difference_low"] > 0
     assert evaluated["score"] == "negative_mae"
-    assert "train.trainer" not in " ".join(evaluated["verdict"]["reasons"])
+    trees = next(row for row in evaluated["comparison"] if row["model"] == "boosted_trees")
+    assert ("train.trainer: gradient_boosted_trees" in " ".join(evaluated["verdict"]["reasons"])) == (trees["difference"] < 0)
     assert f"mean absolute error {evaluated['metrics']['mae']:#.4g}" in page
     assert "Progression as predicted and as it is" in page

@@ -9,7 +9,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from headrace.evaluation.measures import ERRORS, say_ends, say_name, say_value
+from headrace.evaluation.measures import ERRORS, say_ends, say_name, say_value, write_value
 
 BEGIN = "<!-- headrace: written by `package`; edits up to the next mark are lost -->"
 END = "<!-- headrace: end -->"
@@ -174,14 +174,14 @@ def _summary(evaluation: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
         return "Not measured."
     interval = ""
     if evaluation.get("score_low") is not None:
-        low, high = say_ends(score, evaluation["score_low"], evaluation["score_high"])
-        interval = f" ({evaluation['confidence']:.0%} interval {low:.4f} to {high:.4f})"
+        ends = (write_value(score, end) for end in say_ends(score, evaluation["score_low"], evaluation["score_high"]))
+        interval = f" ({evaluation['confidence']:.0%} interval {' to '.join(ends)})"
     gate = "passed the gate" if verdict.get("allowed") else "did **not** pass the gate"
     better = "is shown to beat" if verdict.get("better") else "is not shown to beat"
     reasons = "".join(f"\n- {reason}" for reason in verdict.get("reasons", []))
     name, value = say_name(score).replace("_", " "), say_value(score, measured[score])
     return (
-        f"**{name[:1].upper()}{name[1:]} {value:.4f}**{interval} on {evaluation['test_records']:,} test records. "
+        f"**{name[:1].upper()}{name[1:]} {write_value(score, value)}**{interval} on {evaluation['test_records']:,} test records. "
         f"It {gate} and {better} the best baseline." + (f"\n{reasons}" if reasons else "")
     )
 
@@ -194,9 +194,9 @@ def _metrics(evaluation: Mapping[str, Any]) -> dict[str, Any]:
 def _baselines(evaluation: Mapping[str, Any]) -> list[str]:
     score, rows = str(evaluation.get("score", "score")), []
     for each in evaluation.get("comparison", []):
-        low, high = say_ends(score, each["difference_low"], each["difference_high"])
-        difference = f"{say_value(score, each['difference']):+.4f} ({low:+.4f} to {high:+.4f})"
-        rows.append([each["model"], f"{say_value(score, each['score']):.4f}", difference])
+        said = (say_value(score, each["difference"]), *say_ends(score, each["difference_low"], each["difference_high"]))
+        difference, low, high = (write_value(score, value, sign=True) for value in said)
+        rows.append([each["model"], write_value(score, say_value(score, each["score"])), f"{difference} ({low} to {high})"])
     return ["## Beside the baselines", _table(["baseline", say_name(score), "this model minus it"], rows)] if rows else []
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from headrace.errors import ParamsError
+from headrace.evaluation.measures import ERRORS, write_difference, write_value
 from headrace.evaluation.significance import Comparison
 from headrace.evaluation.trainable import how_to_ship
 from headrace.params import Report, did_you_mean
@@ -50,6 +51,7 @@ def reach_verdict(
     thresholds: Mapping[str, float],
     best: Comparison | None,
     *,
+    score: str,
     max_regression: float,
     rival: Comparison | None = None,
     trained: str = "",
@@ -61,6 +63,7 @@ def reach_verdict(
         metrics: what was measured; None for an undefined one.
         thresholds: `min_<metric>` and `max_<metric>` to limit.
         best: comparison with the best baseline; None when there is none to compare with.
+        score: what is compared; a difference in an error is said without the score's minus.
         max_regression: how far below the best baseline the interval's lower bound may lie, in the unit of the score.
         rival: comparison with the best baseline that could be the candidate instead: where it is shown to be better, it is preferred.
         trained: what model.json says was trained, for the advice.
@@ -83,20 +86,22 @@ def reach_verdict(
         passed = value >= limit if side == "min" else value <= limit
         checks.append(Check(name=name, value=value, threshold=limit, passed=passed))
         if not passed:
-            failures.append(f"{metric} is {value:.4f}, {'below' if side == 'min' else 'above'} {name} {limit:g}.")
+            failures.append(
+                f"{metric} is {write_value(metric, value)}, {'below' if side == 'min' else 'above'} {name} {limit:g}."
+            )
     if best is not None:
         passed = best.difference_low >= -max_regression
         checks.append(Check(name=NOT_WORSE, value=best.difference_low, threshold=-max_regression, passed=passed))
         if not passed:
             failures.append(
-                f"It may be worse than {best.model}, the best baseline, by {-best.difference_low:.4f} "
-                f"({describe_difference(best)}); max_regression is {max_regression:g}."
+                f"It may be worse than {best.model}, the best baseline, by {write_value(score, -best.difference_low)} "
+                f"({_describe(score, best)}); max_regression is {max_regression:g}."
             )
     if rival is not None and not allow_beaten:
         passed = rival.difference_high >= 0
         checks.append(Check(name=NOT_BEATEN, value=rival.difference_high, threshold=0.0, passed=passed))
         if not passed:
-            failures.append(f"{rival.model}, which can be trained instead, is shown to be better ({describe_difference(rival)}).")
+            failures.append(f"{rival.model}, which can be trained instead, is shown to be better ({_describe(score, rival)}).")
     better = best is not None and best.difference_low > 0
     passed_words = {0: "No check is configured.", 1: "The only check passed."}.get(
         len(checks), f"All {len(checks)} checks passed."
@@ -105,7 +110,7 @@ def reach_verdict(
     return Verdict(
         allowed=not failures,
         better=better,
-        reasons=[*failures, *passed_note, _compare_in_words(best, better), *_advice(rival, trained)],
+        reasons=[*failures, *passed_note, _compare_in_words(score, best, better), *_advice(rival, trained)],
         checks=checks,
     )
 
@@ -117,23 +122,24 @@ def name_winner(best: Comparison | None) -> str:
     return f"{best.model} {'wins' if best.difference_high < 0 else 'is ahead, within chance'}"
 
 
-def describe_difference(row: Comparison) -> str:
-    """Such as 'difference +0.0123, interval -0.0010 to +0.0250'."""
-    return f"difference {row.difference:+.4f}, interval {row.difference_low:+.4f} to {row.difference_high:+.4f}"
+def _describe(score: str, row: Comparison) -> str:
+    return write_difference(score, row.difference, row.difference_low, row.difference_high)
 
 
-def _compare_in_words(best: Comparison | None, better: bool) -> str:  # noqa: FBT001 - private, one caller
+def _compare_in_words(score: str, best: Comparison | None, better: bool) -> str:  # noqa: FBT001 - private, one caller
     if best is None:
         return "There is no baseline to compare with."
+    told = _describe(score, best)
     if better:
-        return f"Better than {best.model}, the best baseline: {describe_difference(best)}."
+        return f"Better than {best.model}, the best baseline: {told}."
     if best.difference_high < 0:
-        return f"{best.model}, a baseline, wins: the candidate is worse, {describe_difference(best)}, all of it below zero."
+        side = "above" if score in ERRORS else "below"
+        return f"{best.model}, a baseline, wins: the candidate is worse, {told}, all of it {side} zero."
     if best.difference < 0:
-        return f"{best.model}, the best baseline, has the better mean, within chance: {describe_difference(best)}."
+        return f"{best.model}, the best baseline, has the better mean, within chance: {told}."
     if best.difference_low == best.difference_high == 0:
         return f"No better and no worse than {best.model}, the best baseline, on any test record."
-    return f"Not shown to be better than {best.model}, the best baseline: {describe_difference(best)}."
+    return f"Not shown to be better than {best.model}, the best baseline: {told}."
 
 
 def _advice(rival: Comparison | None, trained: str) -> list[str]:

@@ -19,7 +19,7 @@ from ruamel.yaml.error import YAMLError
 
 from headrace.errors import ConfigError, StageFailed
 from headrace.evaluation.contract import read_model
-from headrace.evaluation.measures import say_ends, say_name, say_value
+from headrace.evaluation.measures import say_ends, say_name, say_value, write_value
 from headrace.evaluation.significance import paired_bootstrap, unpaired_bootstrap
 from headrace.params import did_you_mean, parse_section, read_yaml
 from headrace.plugins import resolve
@@ -233,23 +233,26 @@ def in_words(found: Ablation) -> list[str]:
     """For people: the verdict last."""
     name = found.score
     said = {seed: [say_value(name, score) for score in pair] for seed, pair in found.scores.items()}
-    with_, without = (sum(pair[side] for pair in said.values()) / len(said) for side in (0, 1))
-    seeds = [f"  seed {seed}: {one:.4f} with, {other:.4f} without" for seed, (one, other) in said.items()]
-    difference, (low, high) = say_value(name, found.difference), say_ends(name, found.low, found.high)
+    with_, without = (write_value(name, sum(pair[side] for pair in said.values()) / len(said)) for side in (0, 1))
+    seeds = [
+        f"  seed {seed}: {write_value(name, one)} with, {write_value(name, other)} without" for seed, (one, other) in said.items()
+    ]
+    ends = say_ends(name, found.low, found.high)
+    difference, low, high = (write_value(name, value, sign=True) for value in (say_value(name, found.difference), *ends))
     shown = "better" if found.low > 0 else "worse" if found.high < 0 else ""
     choice = f"params.yaml in place of {found.what}" if "=" in found.what else found.what
     verdict = f"{choice} is shown to make it {shown}" if shown else f"{choice} is not shown to make a difference"
-    interval = f"{found.confidence:.0%} interval over the records {low:+.4f} to {high:+.4f}"
+    interval = f"{found.confidence:.0%} interval over the records {low} to {high}"
     if not found.is_paired:
-        shown = "higher" if low > 0 else "lower" if high < 0 else ""
+        shown = "higher" if ends[0] > 0 else "lower" if ends[1] < 0 else ""
         verdict = f"the test split of params.yaml scores {shown or 'neither higher nor lower, as far as is shown'}"
         return [
             *(seeds if len(seeds) > 1 else []),
-            f"{say_name(name)} {with_:.4f} with ({found.records:,} test records), {without:.4f} without ({found.records_without:,} others)",
-            f"difference {difference:+.4f}, {interval}: {verdict}",
+            f"{say_name(name)} {with_} with ({found.records:,} test records), {without} without ({found.records_without:,} others)",
+            f"difference {difference}, {interval}: {verdict}",
         ]
     return [
         *(seeds if len(seeds) > 1 else []),
-        f"{say_name(name)} {with_:.4f} with, {without:.4f} without; {found.records:,} test records",
-        f"difference {difference:+.4f}, {interval}: {verdict}",
+        f"{say_name(name)} {with_} with, {without} without; {found.records:,} test records",
+        f"difference {difference}, {interval}: {verdict}",
     ]

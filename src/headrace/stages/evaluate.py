@@ -11,7 +11,7 @@ from pydantic import Field
 
 from headrace.evaluation.contract import read_model
 from headrace.evaluation.gates import Thresholds, Verdict, name_winner, reach_verdict
-from headrace.evaluation.measures import say_ends, say_name, say_value
+from headrace.evaluation.measures import say_ends, say_name, say_value, write_value
 from headrace.evaluation.significance import Comparison, compare, mean_interval
 from headrace.evaluation.tables import write_tables
 from headrace.evaluation.trainable import best_trainable
@@ -80,15 +80,17 @@ def run(params: Params, *, model: Path, predictions: Path, baselines: Path, plot
         judged.metrics,
         params.thresholds,
         best,
+        score=judged.score_name,
         max_regression=params.max_regression,
-        rival=best_trainable(comparison) if card.get("classes") else None,  # those trainers tell classes apart
+        rival=best_trainable(comparison),
         trained=trained,
         allow_beaten=params.allow_beaten,
     )
     write_tables(plots, judged.tables)
     winner = f"; {name}" if (name := name_winner(best)) else ""
     said, (least, most) = say_value(judged.score_name, score), say_ends(judged.score_name, low, high)
-    told = f"{say_name(judged.score_name)} {said:.4f} ({least:.4f} to {most:.4f})"
+    written, *ends = (write_value(judged.score_name, value) for value in (said, least, most))
+    told = f"{say_name(judged.score_name)} {written} ({' to '.join(ends)})"
     return EvaluateReport(
         headline=f"{told}, {'allowed' if verdict.allowed else 'not allowed'}{winner}",
         evaluation=params.evaluation,

@@ -98,6 +98,6 @@ def test_an_error_is_told_without_its_minus():
         comparison=[row],
     )
 
-    assert "**MAE 46.6000** (95% interval 39.9000 to 52.4000) on 300 test records." in card
-    assert "| mean | 67.0000 | -20.4000 (-28.0000 to -13.0000) |" in card
+    assert "**MAE 46.60** (95% interval 39.90 to 52.40) on 300 test records." in card
+    assert "| mean | 67.00 | -20.40 (-28.00 to -13.00) |" in card
     assert "negative" not in card

@@ -80,6 +80,6 @@ def test_an_error_is_told_without_its_minus():
     )
 
     assert ablation.in_words(found) == [
-        "MAE 46.0000 with, 48.0000 without; 112 test records",
-        "difference -2.0000, 95% interval over the records -3.0000 to -1.0000: calibrate is shown to make it better",
+        "MAE 46.00 with, 48.00 without; 112 test records",
+        "difference -2.000, 95% interval over the records -3.000 to -1.000: calibrate is shown to make it better",
     ]

@@ -8,7 +8,9 @@ import pytest
 
 from headrace.errors import DataError, ParamsError
 from headrace.evaluation.predictions import Decisions, write_baselines
+from headrace.evaluation.scores import Scores, write_baseline_scores
 from headrace.stages.evaluate import EvaluateReport, Params, run
+from headrace.training.scores import write_scores
 
 
 @pytest.fixture
@@ -90,6 +92,28 @@ def test_a_candidate_that_a_trainable_baseline_beats_is_refused_unless_that_is_a
     assert allowed.headline.endswith(", allowed; tfidf_linear_svm wins")
     assert (
         "To make tfidf_linear_svm the candidate, set `train.trainer: tfidf_linear_svm` in params.yaml." in allowed.verdict.reasons
+    )
+
+
+def test_a_number_to_predict_has_a_winner_that_can_be_trained_too(candidate):
+    """Boosted trees predict numbers as they tell classes apart."""
+    ids, values = [f"r{n:02d}" for n in range(40)], -np.arange(1.0, 41.0)
+    measured = {"target": np.arange(40.0), "predicted": np.arange(40.0) - values}
+    write_scores(candidate["predictions"], ids=ids, splits=["test"] * 40, scores=values, measured=measured)
+    write_baseline_scores(candidate["baselines"], {"boosted_trees": Scores(ids, values / 2)})
+    candidate["model"].write_text(
+        json.dumps(
+            {"format": 1, "task": "tabular_regression", "classes": [], "fingerprint": "f" * 64, "network": {"name": "mlp"}}
+        )
+    )
+
+    report = judge(candidate, evaluation="regression", max_regression=100)
+
+    assert not report.verdict.allowed
+    assert report.headline.endswith("not allowed; boosted_trees wins")
+    assert (
+        "To make boosted_trees the candidate, set `train.trainer: gradient_boosted_trees` in params.yaml."
+        in report.verdict.reasons
     )
 
 

@@ -15,6 +15,7 @@ from headrace.evaluation.page.words import (
     NO_NUMBER,
     PERCENT_METRICS,
     figure,
+    gap_interval,
     gap_text,
     interval_text,
     metric_text,
@@ -117,7 +118,7 @@ def _check(check: dict[str, Any], score: str, digits: int) -> dict[str, Any]:
         other = "best plausible difference to a baseline that could be trained instead"
         words, asked, shown = (
             other if name == NOT_BEATEN else "worst plausible difference to the best baseline",
-            f"at least {gap_text(score, limit, digits)}{unit}",
+            f"at {'most' if score in ERRORS else 'least'} {gap_text(score, limit, digits)}{unit}",
             f"{gap_text(score, value, digits)}{unit}",
         )
     return {"words": words, "asked": asked, "value": shown, "passed": bool(check.get("passed"))}
@@ -141,9 +142,7 @@ def _comparison(report: dict[str, Any], promotion: dict[str, Any], figures: dict
                 "score": score_text(name, score, digits),
                 "interval": interval_text(name, low, high, digits),
                 "difference": gap_text(name, row.get("difference"), digits),
-                "difference_interval": " to ".join(
-                    gap_text(name, row.get(k), digits) for k in ("difference_low", "difference_high")
-                ),
+                "difference_interval": gap_interval(name, row.get("difference_low"), row.get("difference_high"), digits),
             }
         )
     if promotion.get("champion_version") is not None and number(promotion.get("difference")) is not None:
@@ -157,7 +156,7 @@ def _comparison(report: dict[str, Any], promotion: dict[str, Any], figures: dict
                 else NO_NUMBER,
                 "interval": f"on {promotion.get('records')} records",
                 "difference": gap_text(name, promotion.get("difference"), digits),
-                "difference_interval": f"{gap_text(name, promotion.get('low'), digits)} to {gap_text(name, promotion.get('high'), digits)}",
+                "difference_interval": gap_interval(name, promotion.get("low"), promotion.get("high"), digits),
             }
         )
     title = figures.get("comparison", "Candidate and baselines on the same test records")
@@ -171,7 +170,7 @@ def _comparison(report: dict[str, Any], promotion: dict[str, Any], figures: dict
         "rows": table,
         "chart": chart,
         "unit": unit,
-        "is": "Candidate is closer by" if scale < 0 else "Candidate is",
+        "is": "Candidate's error is" if scale < 0 else "Candidate is",
     }
 
 
@@ -203,7 +202,7 @@ def _importance(found: list[dict[str, Any]], score: str) -> dict[str, Any]:
 
 
 def _gained(value: float, score: str) -> str:
-    return gap_text(score, value) if score in ERRORS else f"{value:+.4f}"
+    return figure(value, sign=True) if score in ERRORS else f"{value:+.4f}"
 
 
 def _charts(evidence: Evidence, wanted: list[dict[str, Any]]) -> list[tuple[str, Markup]]:

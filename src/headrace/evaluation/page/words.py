@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from headrace.evaluation.measures import ERRORS
+from headrace.evaluation import measures
+from headrace.evaluation.measures import ERRORS, IN_UNIT_OF_TARGET
 from headrace.evaluation.page.evidence import number
 from headrace.evaluation.titles import area
 
@@ -31,7 +32,6 @@ METRIC_WORDS = {
     "bias": "mean of predicted minus true",
 }
 PERCENT_METRICS = {"accuracy", "precision_macro", "recall_macro", "f1_macro", "f1_weighted", "ece"}
-ERROR_METRICS = {"mae", "rmse", "median_absolute_error", "bias"}
 AREA_METRICS = {"roc_auc_macro", "average_precision_macro"}
 
 
@@ -55,10 +55,9 @@ def score_text(name: str, value: Any, digits: int = 1) -> str:
     return percent(found, digits) if name in PERCENT_METRICS or found is None else f"{found:.4f}".replace("-", "\N{MINUS SIGN}")
 
 
-def figure(value: float) -> str:
+def figure(value: float, *, sign: bool = False) -> str:
     """A number of any unit, to four digits."""
-    shown = f"{value:,.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:#,.4g}".rstrip(".")
-    return shown.replace("-", "\N{MINUS SIGN}")
+    return measures.figure(value, sign=sign).replace("-", "\N{MINUS SIGN}")
 
 
 def interval_text(name: str, low: Any, high: Any, digits: int = 1) -> str:
@@ -68,11 +67,17 @@ def interval_text(name: str, low: Any, high: Any, digits: int = 1) -> str:
 
 
 def gap_text(name: str, value: Any, digits: int = 1) -> str:
-    """A difference of two scores, with its sign: of shares in points."""
+    """A difference of two scores, with its sign: of shares in points, of errors above zero where there is more of them."""
     found = number(value)
     if name in ERRORS and found is not None:
-        return f"{'+' if found > 0 else ''}{figure(found)}"
+        return figure(-found, sign=True)
     return points(found, digits) if name in PERCENT_METRICS or found is None else f"{found:+.4f}".replace("-", "\N{MINUS SIGN}")
+
+
+def gap_interval(name: str, low: Any, high: Any, digits: int = 1) -> str:
+    """An interval of a difference, the smaller number first."""
+    ends = [gap_text(name, end, digits) for end in (low, high)]
+    return " to ".join(reversed(ends) if name in ERRORS else ends)
 
 
 def metric_text(name: str, value: Any, digits: int = 1) -> str:
@@ -82,6 +87,6 @@ def metric_text(name: str, value: Any, digits: int = 1) -> str:
         return "undefined"
     if name in PERCENT_METRICS:
         return percent(found, 2 if name == "ece" else digits)
-    if name in ERROR_METRICS:
+    if name in IN_UNIT_OF_TARGET:
         return figure(found)
     return area(found) if name in AREA_METRICS else f"{found:.4f}"
