@@ -1,7 +1,7 @@
 """One text, one class: how texts at rest, a string column `text`, become numbers, and when two of them are the same.
 
 Copied into every registered model of this task, so that raw texts are answered without Headrace: it imports numpy and nothing of ours;
-the tokenizer of a pretrained network needs the library `tokenizers`, which such a model then names among its requirements.
+tokens need the library `tokenizers`, which such a model then names among its requirements.
 """
 
 import re
@@ -32,6 +32,8 @@ _TOKEN = re.compile(rf"{_SPOKEN.pattern}|[^\w\s]")
 
 _WORD = re.compile(r"\b\w+\b")
 
+_UNKNOWN_WORD = "[UNK]"
+
 _SHINGLE = 3
 """Words in a row that are compared; a shorter text is one shingle."""
 
@@ -61,61 +63,64 @@ def pieces(text: str) -> Iterator[tuple[int, int]]:
         yield found.span()
 
 
-def tokens(text: str, *, lowercase: bool) -> Iterator[str]:
-    """Words (with inner apostrophes) and single signs, of the text in its compatible composed form."""
-    normal = unicodedata.normalize("NFKC", text)
-    for found in _TOKEN.finditer(normal.lower() if lowercase else normal):
-        yield found.group()
-
-
 def fit_encoding(
     parts: Iterable[np.ndarray],
     *,
+    tokenizer: str,
     max_tokens: int,
     vocabulary: int,
     min_count: int,
     lowercase: bool,
     record: Mapping[str, Any] | None = None,  # noqa: ARG001  # the contract's argument
 ) -> dict[str, Any]:
-    """The vocabulary of training texts, JSON values only.
+    """A tokenizer of training texts, in their compatible composed form (NFKC), JSON values only.
 
     Args:
         parts: texts, some at a time.
+        tokenizer: 'words', with their inner apostrophes, and single signs; or 'bpe', pairs of bytes that occur together.
         max_tokens: tokens of one text that are kept, from its beginning.
-        vocabulary: words at most, the most frequent ones; equals by their letters.
-        min_count: occurrences below which a word is left out.
+        vocabulary: tokens at most, the most frequent ones; equal words by their letters.
+        min_count: occurrences below which a word, or a pair, is no token.
         lowercase: whether capitals are told apart.
         record: nothing is taken from it.
 
     Returns:
-        `shape` (tokens, numbers in use), `words`, the settings, and `measured`: shares of the training texts and tokens that were lost.
+        As `fit_tokenizer`.
     """
-    counts: Counter[str] = Counter()
-    lengths: list[int] = []
-    for part in parts:
-        for text in part:
-            found = list(tokens(text, lowercase=lowercase))
-            counts.update(found)
-            lengths.append(len(found))
-    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    words = [word for word, count in ranked[:vocabulary] if count >= min_count]
-    total = max(sum(lengths), 1)
-    return {
-        "shape": [max_tokens, len(words) + 2],
-        "lowercase": lowercase,
-        "words": " ".join(words),
-        "measured": {
-            "texts": len(lengths),
-            "mean_tokens": round(total / max(len(lengths), 1), 2),
-            "truncated_texts": round(sum(length > max_tokens for length in lengths) / max(len(lengths), 1), 6),
-            "truncated_tokens": round(sum(max(0, length - max_tokens) for length in lengths) / total, 6),
-            "unknown_tokens": round(1 - sum(counts[word] for word in words) / total, 6),
-        },
-    }
+    from tokenizers import models, pre_tokenizers, trainers
+
+    texts = [_clean(text) for part in parts for text in part]
+    common: dict[str, Any] = {"min_frequency": min_count, "show_progress": False}
+    if tokenizer == "bpe":
+        found = _reading(models.BPE(), pre_tokenizers.ByteLevel(), lowercase=lowercase)
+        alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())  # every byte is a token: no text is unknown
+        found.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=vocabulary, initial_alphabet=alphabet, **common))
+    else:
+        found = _word_tokenizer({}, lowercase=lowercase)
+        found.train_from_iterator(
+            texts, trainers.WordLevelTrainer(vocab_size=vocabulary + 1, special_tokens=[_UNKNOWN_WORD], **common)
+        )
+    return fit_tokenizer([np.array(texts, dtype=object)], tokenizer=found.to_str(), max_tokens=max_tokens)
+
+
+def _word_tokenizer(numbers: dict[str, int], *, lowercase: bool) -> Any:
+    from tokenizers import Regex, models, pre_tokenizers
+
+    words = pre_tokenizers.Split(Regex(_TOKEN.pattern), behavior="removed", invert=True)
+    return _reading(models.WordLevel(numbers, unk_token=_UNKNOWN_WORD), words, lowercase=lowercase)
+
+
+def _reading(model: Any, pre_tokenizer: Any, *, lowercase: bool) -> Any:
+    from tokenizers import Tokenizer, normalizers
+
+    found = Tokenizer(model)
+    found.normalizer = normalizers.Sequence([normalizers.NFKC(), *([normalizers.Lowercase()] if lowercase else [])])
+    found.pre_tokenizer = pre_tokenizer
+    return found
 
 
 def fit_tokenizer(parts: Iterable[np.ndarray], *, tokenizer: str, max_tokens: int) -> dict[str, Any]:
-    """The tokenizer that a pretrained network came with; nothing is learnt of training texts, only told how it fits them.
+    """A tokenizer that is there already, such as that of a pretrained network: nothing is learnt of training texts, only told how it fits.
 
     Args:
         parts: texts, some at a time.
@@ -123,7 +128,8 @@ def fit_tokenizer(parts: Iterable[np.ndarray], *, tokenizer: str, max_tokens: in
         max_tokens: tokens of one text that are kept, those that mark its ends among them.
 
     Returns:
-        `shape` (tokens, numbers in use: those of the tokenizer, moved up by PADDING), `tokenizer`, and `measured` as `fit_encoding`.
+        `shape` (tokens, numbers in use: those of the tokenizer, moved up by PADDING), `tokenizer`, and `measured`: shares of the training
+        texts and tokens that are lost.
 
     Raises:
         ValueError: no room for a token of the text itself.
@@ -162,6 +168,12 @@ def _tokenizer(content: str, max_tokens: int | None) -> Any:
     if max_tokens is not None:
         found.enable_truncation(max_tokens)
     return found
+
+
+@lru_cache(maxsize=4)
+def _of_words(words: str, lowercase: bool) -> str:  # noqa: FBT001 - private, one caller
+    numbers = {word: number for number, word in enumerate([_UNKNOWN_WORD, *words.split()])}
+    return str(_word_tokenizer(numbers, lowercase=lowercase).to_str())
 
 
 def _clean(text: Any) -> str:
@@ -228,13 +240,13 @@ def _runs(words: list[str], longest: int) -> Iterator[str]:
 
 
 @lru_cache(maxsize=4)
-def _places(joined: str, separator: str, start: int) -> dict[str, int]:
-    """Numbers of the words in a text of many: a server asks with every request."""
-    return {word: number for number, word in enumerate(joined.split(separator), start=start)} if joined else {}
+def _places(terms: str) -> dict[str, int]:
+    """Numbers of the terms in a text of many: a server asks with every request."""
+    return {term: number for number, term in enumerate(terms.split("\n"), start=1)} if terms else {}
 
 
 def _counts(texts: np.ndarray, encoding: Mapping[str, Any]) -> np.ndarray:
-    places = _places(str(encoding["terms"]), "\n", 1)
+    places = _places(str(encoding["terms"]))
     rows: list[list[tuple[int, int]]] = []
     for text in texts:
         words = _words(text)[: int(encoding["max_words"])]
@@ -255,18 +267,9 @@ def encode(texts: np.ndarray, encoding: Mapping[str, Any]) -> np.ndarray:
     """
     if "terms" in encoding:
         return _counts(texts, encoding)
-    if "tokenizer" in encoding:
-        return _with_tokenizer(texts, encoding)
-    places = _places(str(encoding["words"]), " ", 2)
-    max_tokens = int(encoding["shape"][0])
-    numbers = np.full((len(texts), max_tokens), PADDING, dtype=np.int32)
-    for row, text in enumerate(texts):
-        place = -1
-        for place, token in zip(range(max_tokens), tokens(str(text), lowercase=bool(encoding["lowercase"])), strict=False):
-            numbers[row, place] = places.get(token, UNKNOWN)
-        if place < 0:
-            numbers[row, 0] = UNKNOWN
-    return numbers
+    if "words" in encoding:  # a model of before there was a `tokenizer` for all
+        return _with_tokenizer(texts, {**encoding, "tokenizer": _of_words(str(encoding["words"]), bool(encoding["lowercase"]))})
+    return _with_tokenizer(texts, encoding)
 
 
 def near_duplicate_keys(table: "pa.Table", record: Mapping[str, Any]) -> np.ndarray:
@@ -283,7 +286,8 @@ def near_duplicate_keys(table: "pa.Table", record: Mapping[str, Any]) -> np.ndar
 
 
 def _shingles(text: str) -> set[str]:
-    words = [word for word, _ in zip(tokens(text, lowercase=True), range(_COMPARED_WORDS), strict=False)]
+    spoken = _TOKEN.finditer(unicodedata.normalize("NFKC", text).lower())
+    words = [word.group() for word, _ in zip(spoken, range(_COMPARED_WORDS), strict=False)]
     return {" ".join(words[at : at + _SHINGLE]) for at in range(max(1, len(words) - _SHINGLE + 1))}
 
 

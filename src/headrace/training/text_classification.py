@@ -1,6 +1,6 @@
 """A trained network as a program: numbers of tokens in, class probabilities out. Texts become numbers before it, by the task's `encode`."""
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -15,12 +15,14 @@ __all__ = ["EncodingOptions", "PredictionOptions", "from_description", "measure"
 class EncodingOptions(Section):
     """`train.encoding`: how texts become numbers; the vocabulary is that of the training split."""
 
+    tokenizer: Literal["words", "bpe"] = "words"
+    """words and single signs, or bpe: pairs of bytes that occur together often; both learnt by the library `tokenizers`."""
     max_tokens: int = Field(default=256, ge=1, le=8192)
-    """Words and signs of one text that are read, from its beginning; the report says what is cut off."""
+    """Tokens of one text that are read, from its beginning; the report says what is cut off."""
     vocabulary: int = Field(default=20_000, ge=1, le=1_000_000)
-    """Different words at most, the most frequent ones; all others are one unknown word."""
+    """Different tokens at most, the most frequent ones; all other words are one unknown word. bpe needs 257, as every byte is one."""
     min_count: int = Field(default=2, ge=1)
-    """Occurrences in the training split below which a word is unknown."""
+    """Occurrences in the training split below which a word is unknown, or a pair no token."""
     lowercase: bool = True
 
 

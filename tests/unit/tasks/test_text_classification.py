@@ -1,5 +1,6 @@
 """Texts as numbers, and which of them are the same."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from headrace.tasks import text_classification as task
 
-OPTIONS = {"max_tokens": 6, "vocabulary": 100, "min_count": 1, "lowercase": True}
+OPTIONS = {"tokenizer": "words", "max_tokens": 6, "vocabulary": 100, "min_count": 1, "lowercase": True}
 
 
 def texts(*found: str) -> np.ndarray:
@@ -29,11 +30,34 @@ def fit(*found: str, **changes) -> dict:
     return task.fit_encoding([texts(*found)], **{**OPTIONS, **changes})
 
 
+def known(text: str, **changes) -> set[str]:
+    """Tokens of a text."""
+    return {*json.loads(fit(text, **changes)["tokenizer"])["model"]["vocab"]} - {"[UNK]"}
+
+
 def test_tokens_are_words_with_their_apostrophes_and_single_signs():
     """`don't` is one word, a full stop another token, and a ligature the letters it stands for."""
-    assert list(task.tokens("Don't stop - the ﬁnal, 2-1!", lowercase=True)) == [
-        *("don't", "stop", "-", "the", "final", ",", "2", "-", "1", "!"),
-    ]
+    assert known("Don't stop - the ﬁnal, 2-1!") == {"don't", "stop", "-", "the", "final", ",", "2", "1", "!"}
+    assert known("Don't", lowercase=False) == {"Don't"}
+
+
+def test_pairs_of_bytes_know_every_text():
+    """A word that no training text has is spelt, so nothing is unknown."""
+    encoding = fit("low lower lowest " * 20, tokenizer="bpe", vocabulary=300, max_tokens=12)
+    known, spelt = task.encode(texts("Lowest", "owl \u4e2d"), encoding)
+
+    assert (known > 0).sum() == 1
+    assert (spelt > 0).sum() > 3
+    assert not (spelt == task.UNKNOWN).any()
+    assert encoding["measured"]["unknown_tokens"] == 0
+    assert encoding["requires"] == ["tokenizers"]
+
+
+def test_a_model_of_an_earlier_version_reads_its_words():
+    """Its description lists them, in the order of their numbers."""
+    earlier = {"shape": [6, 4], "lowercase": True, "words": "match won"}
+
+    assert task.encode(texts("The MATCH was won", ""), earlier).tolist() == [[1, 2, 1, 3, 0, 0], [1, 0, 0, 0, 0, 0]]
 
 
 def test_frequent_words_have_small_numbers_and_equals_go_by_letters():
@@ -41,7 +65,7 @@ def test_frequent_words_have_small_numbers_and_equals_go_by_letters():
     one, other = fit("b a c", "a c d"), fit("a c d", "b a c")
 
     assert one == other
-    assert one["words"] == "a c b d"
+    assert task.encode(texts("a c b d"), one).tolist() == [[2, 3, 4, 5, 0, 0]]
     assert one["shape"] == [6, 6]
 
 
