@@ -63,7 +63,9 @@ class Site:
 
         def answered() -> bytes | None:
             try:
-                with urllib.request.urlopen(request, timeout=30) as answer:
+                with urllib.request.urlopen(
+                    request, timeout=LIMIT_S
+                ) as answer:  # one that waits for its SQLite file is no failure
                     return bytes(answer.read() or b"null")
             except urllib.error.HTTPError as error:
                 if error.code != 503:  # a busy SQLite file; Prefect's own client tries again, too
