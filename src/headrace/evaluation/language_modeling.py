@@ -111,7 +111,7 @@ def draw(judged: Judgement, interval: tuple[float, float], comparison: list[Comp
     label = f"Loss on {judged.records} test records, nats per byte, with interval"
 
     def paint(axes: Axes) -> None:
-        paint_losses(axes, judged, interval, comparison, label=label, form=".3f")
+        paint_losses(axes, judged, interval, comparison, label=label, write="{:.3f}".format)
 
     save(folder / "comparison.png", title, paint, (6.4, 1.8 + 0.45 * len(comparison)))
     return {"comparison": title}

@@ -37,4 +37,5 @@ def write_difference(score: str, difference: float, low: float, high: float) -> 
 def figure(value: float, *, sign: bool = False) -> str:
     """A number of any unit, to four digits."""
     plus = "+" if sign else ""
-    return f"{value:{plus},.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:{plus}#,.4g}".rstrip(".")
+    value = value or 0.0  # not -0
+    return f"{value:{plus},.0f}" if 9999.5 <= abs(value) < 1e15 else f"{value:{plus}#,.4g}".rstrip(".")

@@ -224,7 +224,13 @@ def _comparison(axes: Axes, judged: Judgement, interval: tuple[float, float], co
 
 
 def paint_losses(
-    axes: Axes, judged: Judgement, interval: tuple[float, float], comparison: list[Comparison], *, label: str, form: str
+    axes: Axes,
+    judged: Judgement,
+    interval: tuple[float, float],
+    comparison: list[Comparison],
+    *,
+    label: str,
+    write: Callable[[float], str],
 ) -> None:
     """Mean loss of the candidate and of each baseline, the least first: what is scored by a loss, its score being the loss below zero.
 
@@ -234,7 +240,7 @@ def paint_losses(
         interval: of their mean.
         comparison: with each baseline.
         label: of the axis.
-        form: how a number is written, such as '.3f'.
+        write: how a number is written.
     """
     own = ("candidate", float(judged.scores.mean()), *interval)
     rows = [own, *((row.model, row.score, row.low, row.high) for row in comparison)]
@@ -242,7 +248,7 @@ def paint_losses(
         colour = BLUE if name == "candidate" else SLATE
         axes.plot([-low, -high], [place, place], color=colour, linewidth=2)
         axes.plot(-mean, place, "o" if name == "candidate" else "s", color=colour)
-        axes.annotate(f"{-mean:{form}}", (-mean, place), (0, 8), textcoords="offset points", ha="center", fontsize=9)
+        axes.annotate(write(-mean), (-mean, place), (0, 8), textcoords="offset points", ha="center", fontsize=9)
     axes.set_yticks(range(len(rows)), [row[0].replace("_", " ") for row in rows])
     axes.set(ylim=(len(rows) - 0.5, -0.7), xlabel=label)
 

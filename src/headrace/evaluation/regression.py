@@ -10,6 +10,7 @@ from pydantic import Field
 
 from headrace.errors import DataError
 from headrace.evaluation.contract import Judgement
+from headrace.evaluation.measures import figure, write_difference
 from headrace.evaluation.own import own_metrics
 from headrace.evaluation.plots import BLUE, SLATE, paint_importance, paint_losses, save
 from headrace.evaluation.predictions import read_measured
@@ -74,7 +75,7 @@ def judge(predictions: Path, baselines: Path, model: dict[str, Any], options: Op
         metrics={**metrics, **own_metrics(options.metrics, metrics, targets=targets, predicted=predicted)},
         notes=[
             f"Errors are in the unit of {name}: what was predicted minus the truth.",
-            "A difference of two models is how much closer the candidate is; below 0 it is farther.",
+            "A difference of two models is the candidate's error minus the other's; below 0 the candidate is closer to the truth.",
         ],
         details={
             "target": name,
@@ -148,7 +149,7 @@ def _shown_slices(slices: list[dict[str, Any]], name: str) -> dict[str, Any]:
 
 
 def _number(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:#,.4g}".rstrip(".").replace("-", "\N{MINUS SIGN}")
+    return "undefined" if value is None else figure(value).replace("-", "\N{MINUS SIGN}")
 
 
 def _charts(name: str, targets: np.ndarray, errors: np.ndarray) -> list[dict[str, str]]:
@@ -190,7 +191,7 @@ def draw(judged: Judgement, interval: tuple[float, float], comparison: list[Comp
     figures: dict[str, tuple[str, Callable[[Axes], None], tuple[float, float]]] = {
         "comparison": (
             comparison_title(comparison),
-            lambda axes: paint_losses(axes, judged, interval, comparison, label=label, form=".4g"),
+            lambda axes: paint_losses(axes, judged, interval, comparison, label=label, write=figure),
             (6.4, 1.8 + 0.45 * len(comparison)),
         ),
         "predicted": (fitted["title"], lambda axes: _scatter(axes, judged, fitted), (6.4, 4.8)),
@@ -213,7 +214,7 @@ def comparison_title(comparison: list[Comparison]) -> str:
     if not comparison:
         return "There is no baseline to compare with"
     best = comparison[0]
-    numbers = f"{best.difference:+.4g}, interval {best.difference_low:+.4g} to {best.difference_high:+.4g}"
+    numbers = write_difference(SCORE, best.difference, best.difference_low, best.difference_high)
     if best.difference_low > 0:
         return f"The candidate is closer to the truth than {best.model}, the best baseline: {numbers}"
     if best.difference_high < 0:

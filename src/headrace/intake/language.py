@@ -3,7 +3,7 @@
 from functools import lru_cache
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from headrace.errors import ParamsError
 from headrace.params import Section
@@ -24,6 +24,15 @@ class LanguageConfig(Section):
     """Codes to choose between, such as [de, en, fr]: of few, short texts are told apart better. Empty: all that the model knows."""
     min_confidence: float = Field(default=0.5, ge=0, lt=1)
     """Probability below which a text is `und`: one word has no language."""
+
+    @field_validator("among")
+    @classmethod
+    def _is_a_choice(cls, among: tuple[str, ...]) -> tuple[str, ...]:
+        if len({*among}) == 1:
+            raise ValueError(
+                f"every text would be {among[0]}. Name those it may be mistaken for, too, or none: all are then compared"
+            )
+        return among
 
 
 def language_of(text: str, config: LanguageConfig) -> str:

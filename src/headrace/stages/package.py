@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from headrace.errors import DataError
+from headrace.errors import DataError, ParamsError
 from headrace.evaluation.card import render_card
 from headrace.fingerprint import file_sha256
 from headrace.params import Out, Report, Section
@@ -62,6 +62,10 @@ def run(params: Params, *, model: Path, evaluation: Path, examples: Path, card: 
         example_records=params.example_records,
     )
     info, judged = packed.info, _read_json(evaluation)
+    if info.classes and params.tolerance >= 1:
+        raise ParamsError(
+            f"package.tolerance is {params.tolerance:g}: no two probabilities differ by more than 1. Leave it at 1.0e-5."
+        )
     if judged.get("fingerprint", info.fingerprint) != info.fingerprint:
         raise DataError(
             f"{evaluation} judges another model than {model} (their fingerprints differ). Run the stage `evaluate` again."

@@ -59,8 +59,16 @@ def read_rows(request: Request, *, answer: str) -> Table:
 
 
 def options_of(table: Table, request: Request, *, label: str | None) -> dict[str, Any]:
-    """Section `collect.options`."""
+    """Section `collect.options`.
+
+    Raises:
+        DataError: the column that is predicted is to name the splits, too.
+    """
     options = {**table.options, "label": label}
+    if request.split is not None and request.split == request.label:
+        raise DataError(
+            f"--label and --split both name column '{request.split}'. Splits have a column of their own, or leave --split out."
+        )
     if request.split is not None:
         options["split"] = table.column(request.split, "--split", [c for c in table.columns if c.counts]).name
     return options

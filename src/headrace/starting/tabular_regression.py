@@ -92,7 +92,7 @@ def _about(target: Column, table: Table, known: np.ndarray) -> list[str]:
             f"{_MIN_RECORDS} cannot be split. Bring more, or name another column. The columns are\n{table.listing()}"
         )
     checks = []
-    if target.distinct <= _FEW_NUMBERS:
+    if target.counts and target.distinct <= _FEW_NUMBERS:
         checks.append(
             f"{target.name} has {target.distinct} values only ({first_counts(target.counts)}). Are they classes? Then --task tabular."
         )

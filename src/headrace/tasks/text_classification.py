@@ -87,27 +87,26 @@ def fit_encoding(
     Returns:
         As `fit_tokenizer`.
     """
-    from tokenizers import models, pre_tokenizers, trainers
+    from tokenizers import Regex, models, pre_tokenizers, trainers
 
     texts = [_clean(text) for part in parts for text in part]
-    common: dict[str, Any] = {"min_frequency": min_count, "show_progress": False}
+    common: dict[str, Any] = {
+        "vocab_size": vocabulary + 1,
+        "special_tokens": [
+            _UNKNOWN_WORD
+        ],  # the first number of each kind, also where no text is unknown: networks hide tokens by it
+        "min_frequency": min_count,
+        "show_progress": False,
+    }
     if tokenizer == "bpe":
         found = _reading(models.BPE(), pre_tokenizers.ByteLevel(), lowercase=lowercase)
-        alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())  # every byte is a token: no text is unknown
-        found.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=vocabulary, initial_alphabet=alphabet, **common))
+        alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())  # every byte is a token
+        found.train_from_iterator(texts, trainers.BpeTrainer(initial_alphabet=alphabet, **common))
     else:
-        found = _word_tokenizer({}, lowercase=lowercase)
-        found.train_from_iterator(
-            texts, trainers.WordLevelTrainer(vocab_size=vocabulary + 1, special_tokens=[_UNKNOWN_WORD], **common)
-        )
+        words = pre_tokenizers.Split(Regex(_TOKEN.pattern), behavior="removed", invert=True)
+        found = _reading(models.WordLevel(unk_token=_UNKNOWN_WORD), words, lowercase=lowercase)
+        found.train_from_iterator(texts, trainers.WordLevelTrainer(**common))
     return fit_tokenizer([np.array(texts, dtype=object)], tokenizer=found.to_str(), max_tokens=max_tokens)
-
-
-def _word_tokenizer(numbers: dict[str, int], *, lowercase: bool) -> Any:
-    from tokenizers import Regex, models, pre_tokenizers
-
-    words = pre_tokenizers.Split(Regex(_TOKEN.pattern), behavior="removed", invert=True)
-    return _reading(models.WordLevel(numbers, unk_token=_UNKNOWN_WORD), words, lowercase=lowercase)
 
 
 def _reading(model: Any, pre_tokenizer: Any, *, lowercase: bool) -> Any:
@@ -168,12 +167,6 @@ def _tokenizer(content: str, max_tokens: int | None) -> Any:
     if max_tokens is not None:
         found.enable_truncation(max_tokens)
     return found
-
-
-@lru_cache(maxsize=4)
-def _of_words(words: str, lowercase: bool) -> str:  # noqa: FBT001 - private, one caller
-    numbers = {word: number for number, word in enumerate([_UNKNOWN_WORD, *words.split()])}
-    return str(_word_tokenizer(numbers, lowercase=lowercase).to_str())
 
 
 def _clean(text: Any) -> str:
@@ -240,13 +233,13 @@ def _runs(words: list[str], longest: int) -> Iterator[str]:
 
 
 @lru_cache(maxsize=4)
-def _places(terms: str) -> dict[str, int]:
-    """Numbers of the terms in a text of many: a server asks with every request."""
-    return {term: number for number, term in enumerate(terms.split("\n"), start=1)} if terms else {}
+def _places(joined: str, separator: str, start: int) -> dict[str, int]:
+    """Numbers of the words in a text of many: a server asks with every request."""
+    return {word: number for number, word in enumerate(joined.split(separator), start=start)} if joined else {}
 
 
 def _counts(texts: np.ndarray, encoding: Mapping[str, Any]) -> np.ndarray:
-    places = _places(str(encoding["terms"]))
+    places = _places(str(encoding["terms"]), "\n", 1)
     rows: list[list[tuple[int, int]]] = []
     for text in texts:
         words = _words(text)[: int(encoding["max_words"])]
@@ -267,9 +260,26 @@ def encode(texts: np.ndarray, encoding: Mapping[str, Any]) -> np.ndarray:
     """
     if "terms" in encoding:
         return _counts(texts, encoding)
-    if "words" in encoding:  # a model of before there was a `tokenizer` for all
-        return _with_tokenizer(texts, {**encoding, "tokenizer": _of_words(str(encoding["words"]), bool(encoding["lowercase"]))})
-    return _with_tokenizer(texts, encoding)
+    return _with_words(texts, encoding) if "words" in encoding else _with_tokenizer(texts, encoding)
+
+
+def _with_words(texts: np.ndarray, encoding: Mapping[str, Any]) -> np.ndarray:
+    """For models of before the library `tokenizers` made their tokens: their packages do not name it."""
+    places, max_tokens = _places(str(encoding["words"]), " ", 2), int(encoding["shape"][0])
+    numbers = np.full((len(texts), max_tokens), PADDING, dtype=np.int32)
+    for row, text in zip(numbers, texts, strict=True):
+        found = [
+            places.get(word, UNKNOWN) for word in _first_tokens(str(text), max_tokens, lowercase=bool(encoding["lowercase"]))
+        ]
+        row[: max(len(found), 1)] = found or UNKNOWN
+    return numbers
+
+
+def _first_tokens(text: str, most: int, *, lowercase: bool) -> list[str]:
+    normal = unicodedata.normalize("NFKC", text)
+    return [
+        found.group() for found, _ in zip(_TOKEN.finditer(normal.lower() if lowercase else normal), range(most), strict=False)
+    ]
 
 
 def near_duplicate_keys(table: "pa.Table", record: Mapping[str, Any]) -> np.ndarray:
@@ -286,8 +296,7 @@ def near_duplicate_keys(table: "pa.Table", record: Mapping[str, Any]) -> np.ndar
 
 
 def _shingles(text: str) -> set[str]:
-    spoken = _TOKEN.finditer(unicodedata.normalize("NFKC", text).lower())
-    words = [word.group() for word, _ in zip(spoken, range(_COMPARED_WORDS), strict=False)]
+    words = _first_tokens(text, _COMPARED_WORDS, lowercase=True)
     return {" ".join(words[at : at + _SHINGLE]) for at in range(max(1, len(words) - _SHINGLE + 1))}
 
 

@@ -56,6 +56,11 @@ def train(params: TrainConfig, job: Job) -> Report:
     else:
         initial, options = read_folder(folder, origin)
         _check_task(initial, options["config"]["model_type"], read_info(job.splits / "train").task)
+    if params.augmentation and options["config"]["model_type"] not in PICTURES:
+        raise ParamsError(
+            "train.augmentation puts an unknown token in the place of others, and to a pretrained encoder every token says something. "
+            "Leave it out; `augment` makes copies with other words."
+        )
     return train_from(params.model_copy(update={"network_options": options | params.network_options}), job, initial)
 
 

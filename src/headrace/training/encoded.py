@@ -17,6 +17,16 @@ def measure(encoded: Tensor) -> Preprocessing:  # noqa: ARG001  # the contract's
     return Preprocessing()
 
 
+def check_vocabulary(tokenizer: str, vocabulary: int) -> None:
+    """Refuse one without room for every byte.
+
+    Raises:
+        ValueError: fewer than 257 tokens for bpe.
+    """
+    if tokenizer == "bpe" and vocabulary < 257:
+        raise ValueError(f"vocabulary is {vocabulary}, and bpe needs 257 at least: every byte is a token")
+
+
 class EncodedClassifier(nn.Module):
     """Encoded records (B, ...) to float32 probabilities (B, K).
 

@@ -2,15 +2,15 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from headrace.params import Section
 from headrace.tasks.language_modeling import NONE, UNKNOWN
-from headrace.training.encoded import measure
+from headrace.training.encoded import check_vocabulary, measure
 from headrace.training.generation import Sampling, generate, longest_overlap
 
 __all__ = [
@@ -42,6 +42,11 @@ class EncodingOptions(Section):
     """Different tokens at most; bpe needs 257, as every byte is one."""
     min_count: int = Field(default=2, ge=1)
     """Occurrences in the training split below which a character, or a pair, is no token."""
+
+    @model_validator(mode="after")
+    def _has_room_for_bytes(self) -> Self:
+        check_vocabulary(self.tokenizer, self.vocabulary)
+        return self
 
 
 class PredictionOptions(Section):

@@ -10,7 +10,7 @@ from headrace.plugins import resolve
 from headrace.training.candidate import WEIGHTS_NAME, load_candidate
 from headrace.training.description import INFO_NAME, CandidateInfo
 from headrace.training.export import PROGRAM_NAME, Program, as_function, export_program, largest_difference
-from headrace.training.package import Packed, check_probabilities, real_records
+from headrace.training.package import Packed, about_tolerance, check_probabilities, real_records
 from headrace.training.program import open_program
 
 
@@ -53,5 +53,6 @@ def _check(program: Program, module: nn.Module, records: Tensor, info: Candidate
         raise EngineError(
             f"the exported program and the trained network differ by {difference:.2g} on {len(records)} records, more than "
             f"package.tolerance {tolerance:g}. Does the network draw random numbers, or keep state between calls?"
+            f"{about_tolerance(info)}"
         )
     return difference

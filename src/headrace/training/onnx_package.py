@@ -7,7 +7,7 @@ import numpy as np
 from headrace.errors import EngineError
 from headrace.training.description import INFO_NAME
 from headrace.training.onnx_candidate import ANSWERS_NAME, PROGRAM_NAME, OnnxCandidate, read_onnx_candidate
-from headrace.training.package import Packed, check_probabilities, real_records
+from headrace.training.package import Packed, about_tolerance, check_probabilities, real_records
 from headrace.training.predict import Predict
 
 PACKAGES = ("numpy", "onnx", "onnxruntime")
@@ -30,6 +30,7 @@ def pack_onnx(folder: Path, examples: Path, *, tolerance: float, check_records: 
         raise EngineError(
             f"the program and the fitted model differ by {difference:.2g} on {len(records)} records, more than package.tolerance "
             f"{tolerance:g}. Run the stage `train` again; does the model compare numbers that float32 cannot tell apart?"
+            f"{about_tolerance(info)}"
         )
     return Packed(
         info=info,

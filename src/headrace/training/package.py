@@ -66,6 +66,11 @@ def real_records(folder: Path, info: CandidateInfo, count: int) -> tuple[list[st
     return ids, inputs, to_numbers(task, inputs, info.description)
 
 
+def about_tolerance(info: CandidateInfo) -> str:
+    """What else may be the reason that a program differs by more than `package.tolerance`; '' for probabilities."""
+    return "" if info.classes else " The tolerance is in the unit of what is predicted, of which float32 keeps seven digits."
+
+
 def check_probabilities(probabilities: np.ndarray, records: int, info: CandidateInfo) -> None:
     """Hold a program's output against what a model of these classes must give.
 

@@ -1,13 +1,13 @@
 """A trained network as a program: numbers of tokens in, class probabilities out. Texts become numbers before it, by the task's `encode`."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from headrace.params import Section
-from headrace.training.encoded import EncodedClassifier, measure
+from headrace.training.encoded import EncodedClassifier, check_vocabulary, measure
 
 __all__ = ["EncodingOptions", "PredictionOptions", "from_description", "measure", "prepare"]
 
@@ -24,6 +24,11 @@ class EncodingOptions(Section):
     min_count: int = Field(default=2, ge=1)
     """Occurrences in the training split below which a word is unknown, or a pair no token."""
     lowercase: bool = True
+
+    @model_validator(mode="after")
+    def _has_room_for_bytes(self) -> Self:
+        check_vocabulary(self.tokenizer, self.vocabulary)
+        return self
 
 
 class PredictionOptions(Section):

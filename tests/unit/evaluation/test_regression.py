@@ -133,6 +133,11 @@ def test_the_page_shows_errors_without_a_minus(saved):
 
     mae, low, high = (f"{value:#.4g}" for value in (np.abs(predicted - targets).mean(), -report.score_high, -report.score_low))
     assert f"mean absolute error {mae}, with 95\N{NO-BREAK SPACE}% confidence {low} to {high}." in page
+    best = report.comparison[0]
+    ends = [f"{-end:+#.4g}" for end in (best.difference, best.difference_high, best.difference_low)]
+    title = next(figure["title"] for figure in report.figures if figure["name"] == "comparison")
+    assert title.endswith("difference in MAE {}, interval {} to {}".format(*ends))
+    assert f'"n">{ends[0]}<'.replace("-", "\N{MINUS SIGN}") in page
     assert "Error added" in page
     assert "+12.50" in page
     assert "Accuracy" not in page

@@ -42,6 +42,15 @@ def test_a_choice_between_few_is_told_from_less():
 
 
 @pytest.mark.badinput
+def test_one_language_is_no_choice():
+    """Every text would have it, and the suite would keep nothing back."""
+    with pytest.raises(ParamsError, match=r"language\.among' is .*every text would be en"):
+        parse_section(
+            {"language": {"measure": True, "among": ["en"]}}, "collect.record", intake.RecordOptions, where="params.yaml"
+        )
+
+
+@pytest.mark.badinput
 def test_a_text_of_a_million_characters_is_judged_by_its_beginning():
     """Each byte costs a step."""
     assert language_of(f"{ENGLISH} " * (READ_CHARACTERS // 50) + f"{GERMAN} " * 20_000, LanguageConfig()) == "en"

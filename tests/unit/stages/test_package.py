@@ -193,6 +193,14 @@ def test_program_that_differs_is_refused_and_nothing_is_written(project, tmp_pat
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.badinput
+def test_a_tolerance_that_no_probability_exceeds_is_refused(project, tmp_path):
+    """The comparison could not fail; numbers to predict may need one."""
+    with pytest.raises(ParamsError, match=r"package\.tolerance is 5: no two probabilities differ by more than 1"):
+        package(project, tmp_path / "out", params=Params(tolerance=5))
+    assert not (tmp_path / "out").exists()
+
+
 def test_tolerance_of_nothing_is_refused():
     """0 would refuse every model on another machine."""
     with pytest.raises(ParamsError, match=r"package\.tolerance"):

@@ -180,3 +180,9 @@ def test_a_column_that_says_train_or_test_is_no_feature(tmp_path):
     assert "part" not in columns(found)
     assert found.collect["options"]["split"] == "part"
     assert found.changes["split.validation"][0] == 0
+
+
+@pytest.mark.badinput
+def test_the_number_does_not_name_the_splits(tmp_path):
+    with pytest.raises(DataError, match="--label and --split both name column 'price'"):
+        looked(tmp_path, table(), split="price")

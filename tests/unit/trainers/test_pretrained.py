@@ -252,6 +252,7 @@ def train_from(project: Path, texts: Path, **changes: Any) -> None:
         ({"encoding": {"max_tokens": 2}}, r"every text has 2 tokens that mark its ends"),
         ({"encoding": {"vocabulary": 9}}, "vocabulary: the tokenizer that comes with train.init_from has decided that"),
         ({"network_options": {"width": 3}}, "width"),
+        ({"augmentation": {"drop_tokens": 0.1}}, "to a pretrained encoder every token says something"),
     ],
 )
 def test_settings_that_say_something_else_are_named(texts, tmp_path, changes, told):

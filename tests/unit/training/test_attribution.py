@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from tests.unit.texts import CLASSES, write_texts
 
+from headrace.evaluation import classification
 from headrace.evaluation.page.evidence import Evidence
 from headrace.evaluation.page.outcome import describe_outcome
 from headrace.evaluation.predictions import Decisions, write_baselines
@@ -67,7 +68,8 @@ def test_the_only_word_is_not_left_out(tmp_path):
 
 
 def test_as_many_are_explained_as_are_listed(tmp_path):
-    """Those that the report shows."""
+    """Those that the report shows, if nobody asks for another number."""
+    assert classification.Options().worst_mistakes == MISTAKES
     assert len(explained(tmp_path, [(f"shares up {number}", "money") for number in range(MISTAKES + 5)])) == MISTAKES
 
 
