@@ -82,7 +82,7 @@ class Settings(BaseSettings):
         env_prefix="HEADRACE_", env_file=".env", extra="ignore", frozen=True, use_attribute_docstrings=True, populate_by_name=True
     )
 
-    project: Path = Field(default_factory=Path.cwd, validation_alias=AliasChoices("HEADRACE_PROJECT", "project"))
+    project: Path = Field(default_factory=Path.cwd)
     """The project's folder: where dvc.yaml is."""
     home: Path | None = None
     """State shared by all checkouts of the project: DVC cache, MLflow store, downloads, scratch."""
@@ -94,19 +94,17 @@ class Settings(BaseSettings):
     """A folder or URL prefix tried first for downloads, as <data set>/<file name>; the sha256 stays the same."""
     download_budget_s: float = Field(default=60.0, gt=0)
     """Seconds a failing download is retried before the stage fails."""
-    hub: str = Field(default=HUB, validation_alias=AliasChoices("HF_ENDPOINT", "hub"))
+    hub: str = Field(default=HUB, validation_alias="HF_ENDPOINT")
     """Hub of the models that train.init_from names as hf://owner/name."""
-    hub_token: SecretStr | None = Field(default=None, validation_alias=AliasChoices("HF_TOKEN", "hub_token"))
+    hub_token: SecretStr | None = Field(default=None, validation_alias="HF_TOKEN")
     """Token for private and gated models of the hub; no other server gets it."""
     tracking: bool = True
     """Record runs and models in MLflow; no result depends on it. Off: the steps record, register and promote are left out."""
-    mlflow_tracking_uri: str | None = Field(
-        default=None, validation_alias=AliasChoices("MLFLOW_TRACKING_URI", "mlflow_tracking_uri")
-    )
+    mlflow_tracking_uri: str | None = Field(default=None, validation_alias="MLFLOW_TRACKING_URI")
     """MLflow server or database URL; default: SQLite in `home`."""
     mlflow_experiment: str | None = None
     """MLflow experiment; default: the project's name."""
-    prefect_api_url: str | None = Field(default=None, validation_alias=AliasChoices("PREFECT_API_URL", "prefect_api_url"))
+    prefect_api_url: str | None = Field(default=None, validation_alias="PREFECT_API_URL")
     """Prefect server; default: Prefect's own temporary server."""
     register_branches: str = "main,master"
     """Git branches that may register models in a shared registry, separated by commas; the state branch may, too."""
@@ -136,19 +134,15 @@ class Settings(BaseSettings):
     """Database of the MLflow server of `headrace up`, as postgresql://user:password@host/name; default: SQLite in `home`."""
     mlflow_artifacts: str | None = None
     """Where the MLflow server of `headrace up` keeps artifacts: s3://bucket/prefix or a folder; default: its S3 server, else `home`."""
-    s3_endpoint: str | None = Field(
-        default=None, validation_alias=AliasChoices("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "s3_endpoint")
-    )
+    s3_endpoint: str | None = Field(default=None, validation_alias=AliasChoices("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"))
     """URL of an S3 server that is not Amazon's, for a remote that names none."""
-    s3_region: str | None = Field(default=None, validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION", "s3_region"))
+    s3_region: str | None = Field(default=None, validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION"))
     """Region of the bucket; default: what boto3 finds, else us-east-1."""
-    s3_access_key: SecretStr | None = Field(default=None, validation_alias=AliasChoices("AWS_ACCESS_KEY_ID", "s3_access_key"))
+    s3_access_key: SecretStr | None = Field(default=None, validation_alias="AWS_ACCESS_KEY_ID")
     """S3 key; without one, and where a workload identity or AWS_PROFILE is set, boto3's own chain decides."""
-    s3_secret_key: SecretStr | None = Field(default=None, validation_alias=AliasChoices("AWS_SECRET_ACCESS_KEY", "s3_secret_key"))
+    s3_secret_key: SecretStr | None = Field(default=None, validation_alias="AWS_SECRET_ACCESS_KEY")
     """Secret of the S3 key."""
-    s3_session_token: SecretStr | None = Field(
-        default=None, validation_alias=AliasChoices("AWS_SESSION_TOKEN", "s3_session_token")
-    )
+    s3_session_token: SecretStr | None = Field(default=None, validation_alias="AWS_SESSION_TOKEN")
     """Session token, for temporary S3 keys."""
     s3_budget_s: float = Field(default=60.0, gt=0)
     """Seconds a failing request to the bucket is retried."""

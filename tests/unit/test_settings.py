@@ -8,7 +8,7 @@ import pytest
 from headrace.services import state
 from headrace.services.credentials import read_or_make, write
 from headrace.services.state import State
-from headrace.settings import Settings, load_settings, prepare_process
+from headrace.settings import HUB, Settings, load_settings, prepare_process
 from headrace.variables import child_environment
 
 URLS = {
@@ -136,3 +136,17 @@ def test_a_child_environment_can_leave_names_out(monkeypatch: pytest.MonkeyPatch
     assert "MLFLOW_X" not in child_environment(without=("MLFLOW_",))
     assert child_environment(MLFLOW_Y="2")["MLFLOW_Y"] == "2"
     assert isinstance(Settings().services_folder, Path)
+
+
+def test_variables_of_other_programs_are_not_read(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HUB and PROJECT mean something else to many a Makefile, and a token among them is not for us."""
+    for name in ("PROJECT", "HUB", "HUB_TOKEN", "S3_ENDPOINT", "S3_SECRET_KEY"):
+        monkeypatch.setenv(name, "theirs")
+
+    settings = Settings()
+
+    assert settings.project == Path.cwd()
+    assert settings.hub == HUB
+    assert settings.hub_token is None
+    assert settings.s3_endpoint != "theirs"
+    assert settings.s3_secret_key is None or settings.s3_secret_key.get_secret_value() != "theirs"

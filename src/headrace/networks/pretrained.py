@@ -73,7 +73,7 @@ def build(options: Options, *, input_shape: Sequence[int], num_classes: int) -> 
         raise ValueError(
             f"it was trained on pictures of {described.num_channels} channels, these have {input_shape[2]}; set collect.record.channels"
         )
-    return PictureClassifier(_body(kind, model, described), options, num_classes)
+    return PictureClassifier(_body(kind, model, described), options, (input_shape[0], input_shape[1]), num_classes)
 
 
 def library_classes(config: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -154,14 +154,14 @@ class TextClassifier(nn.Module):
 class PictureClassifier(nn.Module):
     """See `build`. The whole picture is resized; resizing and `normalise` before it may change places, because both are linear."""
 
-    def __init__(self, body: nn.Module, options: Options, num_classes: int) -> None:
+    def __init__(self, body: nn.Module, options: Options, taken: tuple[int, int], num_classes: int) -> None:
         super().__init__()
         self.body = body
         self.size = None if options.size is None else (options.size[0], options.size[1])
         self.interpolation = options.interpolation or "bilinear"
         config: Any = body.config
         self.is_grid = not hasattr(config, "hidden_size")
-        self.other_size = self.size is not None and not self.is_grid and self.size != (config.image_size, config.image_size)
+        self.other_size = not self.is_grid and (self.size or taken) != (config.image_size, config.image_size)
         self.dropout = nn.Dropout(options.dropout)
         self.head = nn.Linear(config.hidden_sizes[-1] if self.is_grid else config.hidden_size, num_classes)
 

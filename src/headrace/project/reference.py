@@ -133,7 +133,8 @@ def settings_page() -> str:
     ]
     for name, field in Settings.model_fields.items():
         alias = field.validation_alias
-        variable = str(alias.choices[0]) if isinstance(alias, AliasChoices) else f"HEADRACE_{name.upper()}"
+        first = alias.choices[0] if isinstance(alias, AliasChoices) else alias
+        variable = str(first or f"HEADRACE_{name.upper()}")
         default = "" if field.default is None or field.default_factory else f"`{_shown(field.default)}`"
         kind = _type(properties[name], {}).replace(" or null", "")
         lines.append(

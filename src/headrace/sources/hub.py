@@ -177,7 +177,16 @@ def _tell(error: Failed, model: HubModel, places: Places, name: str | None = Non
 
 
 def _endpoint(places: Places) -> str:
-    return places.hub.strip().rstrip("/") or HUB
+    url = places.hub.strip().rstrip("/") or HUB
+    try:
+        parts = urlsplit(url)
+        is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or True)
+    except ValueError:
+        is_url = False
+    if not is_url:
+        shown = re.sub(r"//.*@", "//", url)  # a password is nobody's business
+        raise SourceError(f"HF_ENDPOINT is '{shown}', which is no http:// or https:// URL of a hub. Correct it.")
+    return url
 
 
 def _allowed(places: Places) -> set[str]:

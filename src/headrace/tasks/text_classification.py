@@ -4,6 +4,7 @@ Copied into every registered model of this task, so that raw texts are answered 
 tokens need the library `tokenizers`, which such a model then names among its requirements.
 """
 
+import json
 import re
 import unicodedata
 from collections import Counter
@@ -137,7 +138,8 @@ def fit_tokenizer(parts: Iterable[np.ndarray], *, tokenizer: str, max_tokens: in
     marks = whole.num_special_tokens_to_add(is_pair=False)
     if max_tokens <= marks:
         raise ValueError(f"max_tokens is {max_tokens}, and every text has {marks} tokens that mark its ends")
-    unknown = whole.token_to_id(getattr(whole.model, "unk_token", None) or "")
+    model = json.loads(tokenizer)["model"]
+    unknown = model["unk_id"] if model.get("unk_id") is not None else whole.token_to_id(model.get("unk_token") or "")
     lengths, strangers = [], 0
     for part in parts:
         for text in part:

@@ -66,7 +66,8 @@ def train(params: TrainConfig, job: Job) -> Report:
 
 def _check_task(initial: Initial, kind: str, name: str) -> None:
     task = resolve("tasks", name, None, where="collect.task")
-    if hasattr(task, "fit_tokenizer") != (initial.tokenizer is not None):
+    fits = hasattr(task, "fit_tokenizer") if initial.tokenizer is not None else not hasattr(task, "fit_encoding")
+    if not fits:
         reads = "pictures" if initial.tokenizer is None else "texts"
         raise ParamsError(
             f"train.init_from: {initial.origin['init_from']} is a {kind}, which reads {reads}; these records are of {name}."
@@ -103,9 +104,11 @@ def read_folder(folder: Path, origin: Mapping[str, Any]) -> tuple[Initial, dict[
     known: dict[str, Any] = {}
     tokenizer = None
     if config["model_type"] in PICTURES:
-        scale, resizing = _pictures(
-            _read_json(folder, PREPROCESSOR, where, "size, mean and deviation of the pictures it knows"), config
-        )
+        values = _read_json(folder, PREPROCESSOR, where, "size, mean and deviation of the pictures it knows")
+        try:
+            scale, resizing = _pictures(values, config)
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{where}: {PREPROCESSOR} cannot be understood: {error!r}. Save the image processor again.") from None
         known, options = {"preprocessing": scale}, options | resizing
     else:
         tokenizer = _tokenizer(folder, config, where)
@@ -150,7 +153,11 @@ def _tokenizer(folder: Path, config: Mapping[str, Any], where: str) -> str:
 
 
 def _pictures(values: Mapping[str, Any], config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Mean and deviation for pixels in [0, 1], and how pictures are resized."""
+    """Mean and deviation for pixels in [0, 1], and how pictures are resized.
+
+    Raises:
+        KeyError, TypeError or ValueError: a value that is none of its kind.
+    """
     channels = int(config.get("num_channels", 3))
     factor = 255 * float(values.get("rescale_factor", 1 / 255)) if values.get("do_rescale", True) else 255.0
     is_scaled = values.get("do_normalize", True)
@@ -163,6 +170,8 @@ def _pictures(values: Mapping[str, Any], config: Mapping[str, Any]) -> tuple[dic
     elif isinstance(size, int):
         size = [size, size]
     resizing = {"size": size, "interpolation": _INTERPOLATION.get(int(values.get("resample", 2)), "bilinear")}
+    if not len(mean) == len(std) == channels:
+        raise ValueError(f"{len(mean)} means and {len(std)} deviations, and num_channels of {CONFIG} is {channels}")
     scale = {"mean": [round(each / factor, 9) for each in mean], "std": [round(each / factor, 9) for each in std]}
     return scale, resizing if values.get("do_resize", True) and size else {}
 
@@ -186,7 +195,11 @@ def _weights(folder: Path, config: Mapping[str, Any], where: str) -> dict[str, T
             output_loading_info=True,
             **without_pooler(config["model_type"]),
         )
+    except (ImportError, MemoryError):
+        raise
     except Exception as error:  # whatever the library raises of a file
+        if "allocate memory" in str(error):
+            raise
         raise DataError(
             f"{where} cannot be read by the library transformers: {str(error).strip()[:300]}. Save the folder again."
         ) from error

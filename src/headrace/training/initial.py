@@ -115,7 +115,8 @@ def known_description(initial: Initial, *, task: str, record: Mapping[str, Any])
             f"train.init_from: {initial.origin['init_from']} is a model of {info.task}, these records are of {task}."
         )
     learnt = {key: value for key, value in info.description.items() if key not in {"prediction", "temperature"}}
-    return {key: value for key, value in learnt.items() if key != "preprocessing" or info.record["shape"] == record["shape"]}
+    has_its_channels = info.record["shape"][2:] == record["shape"][2:]  # mean and deviation are of channels
+    return {key: value for key, value in learnt.items() if key != "preprocessing" or has_its_channels}
 
 
 def take_over(

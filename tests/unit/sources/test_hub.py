@@ -129,7 +129,14 @@ def test_a_token_with_strange_signs_is_not_shown(hub, places):
     with pytest.raises(SourceError, match="HF_TOKEN has signs that no token has") as told:
         look(MODEL, dataclasses.replace(places, hub_token=SecretStr("hf_sec\nret")))
 
-    assert "ret." not in str(told.value)
+    assert "hf_sec" not in str(told.value)
+
+
+@pytest.mark.badinput
+@pytest.mark.parametrize("hub_url", ["hub.example", "http://hub:port", "http://[::1", "ftp://hub.example"])
+def test_an_endpoint_that_is_no_url_is_named(places, hub_url):
+    with pytest.raises(SourceError, match=r"HF_ENDPOINT is '.*', which is no http:// or https:// URL"):
+        look(MODEL, dataclasses.replace(places, hub=hub_url))
 
 
 @pytest.mark.fault

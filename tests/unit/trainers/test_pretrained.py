@@ -369,6 +369,28 @@ def test_pictures_without_their_scale_are_refused(tmp_path):
         read_folder(folder, {"init_from": "folder"})
 
 
+@pytest.mark.badinput
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"image_mean": 0.5},
+        {"image_mean": None},
+        {"resample": None},
+        {"rescale_factor": None},
+        {"size": {"height": 24}},
+        {"image_mean": [0.5]},
+    ],
+)
+def test_a_scale_that_is_none_is_named(tmp_path, values):
+    """Of one number torch would make three channels."""
+    folder = save_pictures(tmp_path / "folder", "ViT")
+    path = folder / "preprocessor_config.json"
+    write_json(path, json.loads(path.read_text()) | values)
+
+    with pytest.raises(DataError, match=r"preprocessor_config\.json cannot be understood: .*Save the image processor again"):
+        read_folder(folder, {"init_from": "folder"})
+
+
 @pytest.mark.parametrize(
     ("values", "scale", "options"),
     [

@@ -91,6 +91,8 @@ def test_a_network_is_shown_numbers_as_the_model_was():
         "preprocessing": {"mean": [0.5], "std": [0.2]}
     }
     assert known_description(found, task="image_classification", record=RECORD | {"shape": [8, 8, 3]}) == {}
+    larger = known_description(found, task="image_classification", record=RECORD | {"shape": [16, 16, 1]})
+    assert larger == known_description(found, task="image_classification", record=RECORD)
     assert known_description(initial(build(2), None), task="image_classification", record=RECORD) == {}
 
 
