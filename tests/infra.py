@@ -342,9 +342,8 @@ def our_variables() -> set[str]:
 
     found = set()
     for name, field in Settings.model_fields.items():
-        alias = field.validation_alias
-        choices = getattr(alias, "choices", [f"HEADRACE_{name.upper()}"])
-        found |= {each for each in choices if isinstance(each, str) and each.isupper()}
+        alias = field.validation_alias or f"HEADRACE_{name.upper()}"
+        found |= {alias} if isinstance(alias, str) else {str(each) for each in getattr(alias, "choices", ())}
     return found
 
 
